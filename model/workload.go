@@ -1,0 +1,108 @@
+package model
+
+import (
+	"cmp"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// WorkloadID names a workload: the controller that a person wrote (Deployment,
+// CronJob, …), or the bare Pod. Replicas are one workload.
+type WorkloadID struct {
+	Namespace string `json:"namespace"`
+	Kind      string `json:"kind"`
+	Name      string `json:"name"`
+}
+
+// String is how a person reads it: "Deployment shop/frontend".
+func (id WorkloadID) String() string { return id.Kind + " " + id.Namespace + "/" + id.Name }
+
+// CompareWorkloadIDs orders by namespace, name and kind.
+func CompareWorkloadIDs(a, b WorkloadID) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+}
+
+// Workload is a set of equal pods. cluster fills what the manifest says, with
+// the defaults of the API server; intent adds Services, Facts and Relaxed.
+type Workload struct {
+	ID WorkloadID
+	// APIVersion of the object, for references in findings.
+	APIVersion string
+	// Labels and Annotations are those of the pods.
+	Labels, Annotations map[string]string
+	// Selector is what the controller selects its pods by; it tells this
+	// workload's pods from all others of the namespace. For a bare Pod and for
+	// Job and CronJob it is their pod labels.
+	Selector metav1.LabelSelector
+	// NamespaceLabels and NamespaceAnnotations are those of the home namespace.
+	NamespaceLabels, NamespaceAnnotations map[string]string
+	// ServiceAccount is never empty: "default" where the manifest names none.
+	ServiceAccount string
+	// Spec is the pod that would run, defaulted.
+	Spec corev1.PodSpec
+	// Replicas is the declared count; 1 where the kind has none.
+	Replicas int32
+	// Running tells that this is a real Pod (already admitted, injected or not), not a template.
+	Running bool
+	Source  Source
+
+	// Services are those that select these pods.
+	Services []*Service
+	// Facts is what the mesh makes of the workload.
+	Facts Facts
+	// Relaxed are the exemptions in force for it, at the time of the Model.
+	Relaxed []Relaxation
+}
+
+// Ref names the workload's object.
+func (w *Workload) Ref() Ref {
+	return Ref{APIVersion: w.APIVersion, Kind: w.ID.Kind, Namespace: w.ID.Namespace, Name: w.ID.Name}
+}
+
+// ContainerPorts lists the declared ports of all containers (sidecars among
+// the init containers included), sorted and without duplicates.
+func (w *Workload) ContainerPorts() []NamedPort {
+	var ports []NamedPort
+	each := func(containers []corev1.Container) {
+		for i := range containers {
+			for _, p := range containers[i].Ports {
+				ports = append(ports, NamedPort{Name: p.Name, Port: Port{Protocol: protocolOr(p.Protocol), Number: p.ContainerPort}})
+			}
+		}
+	}
+	for i := range w.Spec.InitContainers {
+		if w.Spec.InitContainers[i].RestartPolicy != nil {
+			each(w.Spec.InitContainers[i : i+1])
+		}
+	}
+	each(w.Spec.Containers)
+	return compactNamedPorts(ports)
+}
+
+// Service is a Service as far as flows and meshes care.
+type Service struct {
+	Namespace, Name     string
+	Labels, Annotations map[string]string
+	Selector            map[string]string
+	Type                corev1.ServiceType
+	// ClusterIPs as declared; "None" marks a headless Service.
+	ClusterIPs []string
+	Ports      []corev1.ServicePort
+	Source     Source
+}
+
+// Namespace is a namespace that exists: its object was read, or something in it was.
+type Namespace struct {
+	Name string
+	// Labels include kubernetes.io/metadata.name.
+	Labels, Annotations map[string]string
+	// Declared tells that the Namespace object itself was read.
+	Declared bool
+	Source   Source
+	// Posture is nil where no profile governs the namespace.
+	Posture *Posture
+}
+
+// Ref names the namespace's object.
+func (n *Namespace) Ref() Ref { return Ref{APIVersion: "v1", Kind: "Namespace", Name: n.Name} }
