@@ -21,7 +21,7 @@ func Compile(m *model.Model) ([]model.Object, []model.Problem) {
 			continue
 		}
 		labels := labelsOf(n, existing[n.Name])
-		if object, any := namespaceObject(n.Name, labels); any {
+		if object, some := namespaceObject(n.Name, labels); some {
 			objects = append(objects, object)
 		}
 		problems = append(problems, problemsOf(n, labels)...)
