@@ -1,0 +1,59 @@
+# Verbs of the repository. `make` alone lists them.
+#
+# The developer tools are pinned in tools/go.mod and built once, outside of the
+# clone, into a folder named after their versions.
+
+SHELL    := /bin/bash
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/palisade
+TOOLS    := $(CACHE)/tools-$(shell cat tools/go.mod tools/go.sum | sha256sum | cut -c1-12)
+FUZZTIME ?= 60s
+# Go sets CGO_ENABLED to 0 where it finds no C compiler, and the race detector needs one.
+RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# What `make generate` writes, and nothing else does.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
+
+.DEFAULT_GOAL := help
+.PHONY: help build test bench fuzz lint fmt generate verify ci clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/palisade
+	go build -o bin/palisade ./cmd/palisade
+
+test: ## run all tests, with the race detector where there is a C compiler
+	go test $(RACE) ./...
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run every fuzz target in turn, each for FUZZTIME (60s)
+	hack/fuzz.sh $(FUZZTIME)
+
+lint: $(TOOLS)/built ## run the linters
+	$(TOOLS)/golangci-lint run ./...
+
+fmt: $(TOOLS)/built ## format the Go files
+	$(TOOLS)/golangci-lint fmt ./...
+
+generate: $(TOOLS)/built ## write deepcopy functions and CRDs anew from api/
+	$(TOOLS)/controller-gen object paths=./api/...
+	rm -f deploy/crds/*.yaml
+	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=deploy/crds
+	gofmt -w api
+
+verify: generate lint ## check that generated files, go.mod and style are as committed
+	git diff --exit-code -- $(GENERATED)
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); \
+		if [ -n "$$new" ]; then echo "generated, but not in git: $$new"; exit 1; fi
+	go mod tidy -diff
+
+ci: ## run what the continuous integration runs
+	.ci/run
+
+clean: ## remove what was built in the clone
+	rm -rf bin
+
+$(TOOLS)/built:
+	go -C tools build -o $(TOOLS)/ tool
+	@touch $@
