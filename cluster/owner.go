@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"floe.dev/palisade/model"
+)
+
+// A dump of a live cluster holds a Deployment, its ReplicaSets and their Pods,
+// which are one workload. Where the controller was read, its template counts;
+// where it was not, what it owns is put together under its name.
+
+// volatileLabels are set by controllers on each pod or revision; they would
+// not find the pods that come next.
+var volatileLabels = []string{
+	"pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid", "batch.kubernetes.io/controller-uid",
+	"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/job-completion-index",
+}
+
+// settleOwners lists the workloads among items, each once. They are not sorted.
+func settleOwners(items []*item) []model.Workload {
+	read := map[model.WorkloadID]*model.Workload{}
+	for _, it := range items {
+		if w, ok := it.value.(*model.Workload); ok {
+			read[w.ID] = w
+		}
+	}
+	var workloads []model.Workload
+	orphans := map[model.WorkloadID][]*item{}
+	for _, it := range items {
+		w, ok := it.value.(*model.Workload)
+		if !ok {
+			continue
+		}
+		switch owner, merges := ownerOf(it, w); {
+		case !merges:
+			workloads = append(workloads, *w)
+		case counted(read, owner, w):
+		default:
+			orphans[owner] = append(orphans[owner], it)
+		}
+	}
+	for owner, group := range orphans {
+		workloads = append(workloads, adopt(owner, group))
+	}
+	return workloads
+}
+
+// ownerOf names the controller that a workload is only a part of. Pods of
+// others than the built-in controllers stay by themselves, for they need not be
+// alike; so do the kubelet's own (their owner is the Node).
+func ownerOf(it *item, w *model.Workload) (model.WorkloadID, bool) {
+	if it.owner == nil {
+		return model.WorkloadID{}, false
+	}
+	owner := model.WorkloadID{Namespace: w.ID.Namespace, Kind: it.owner.Kind, Name: it.owner.Name}
+	switch w.ID.Kind {
+	case "Pod":
+		return owner, slices.Contains([]string{"ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController"}, owner.Kind)
+	case "Job":
+		return owner, owner.Kind == "CronJob"
+	default:
+		return owner, true
+	}
+}
+
+// counted tells whether the controller, or the one that must stand behind it, was read itself.
+func counted(read map[model.WorkloadID]*model.Workload, owner model.WorkloadID, w *model.Workload) bool {
+	if read[owner] != nil {
+		return true
+	}
+	switch owner.Kind {
+	case "ReplicaSet": // web-5d4f6c7b8 of the Deployment web
+		hash := w.Labels["pod-template-hash"]
+		name, ok := strings.CutSuffix(owner.Name, "-"+hash)
+		deployment := read[model.WorkloadID{Namespace: owner.Namespace, Kind: "Deployment", Name: name}]
+		return ok && hash != "" && deployment != nil && model.Matches(&deployment.Selector, w.Labels)
+	case "Job": // backup-29012345 of the CronJob backup, by the minute
+		i := strings.LastIndexByte(owner.Name, '-')
+		if i < 0 {
+			return false
+		}
+		_, err := strconv.Atoi(owner.Name[i+1:])
+		return err == nil && read[model.WorkloadID{Namespace: owner.Namespace, Kind: "CronJob", Name: owner.Name[:i]}] != nil
+	}
+	return false
+}
+
+// adopt puts together what an absent controller owns: the pods are those of
+// the part that runs most of them, found by the labels that all parts share.
+func adopt(owner model.WorkloadID, group []*item) model.Workload {
+	parts := make([]*model.Workload, len(group))
+	for i, it := range group {
+		parts[i] = it.value.(*model.Workload)
+	}
+	slices.SortFunc(parts, func(a, b *model.Workload) int {
+		return cmp.Or(cmp.Compare(b.Replicas, a.Replicas), cmp.Compare(a.ID.Name, b.ID.Name))
+	})
+	w := *parts[0]
+	w.ID, w.APIVersion = owner, group[0].owner.APIVersion
+	w.Labels = sharedLabels(parts, func(p *model.Workload) map[string]string { return p.Labels })
+	w.Selector.MatchLabels = sharedLabels(parts, func(p *model.Workload) map[string]string { return p.Selector.MatchLabels })
+	w.Replicas = 0
+	for _, part := range parts {
+		w.Replicas += part.Replicas
+	}
+	return w
+}
+
+// sharedLabels are those that all parts have alike, less the volatile ones.
+func sharedLabels(parts []*model.Workload, of func(*model.Workload) map[string]string) map[string]string {
+	shared := map[string]string{}
+	for key, value := range of(parts[0]) {
+		everywhere := !slices.ContainsFunc(parts, func(p *model.Workload) bool {
+			other, ok := of(p)[key]
+			return !ok || other != value
+		})
+		if everywhere && !slices.Contains(volatileLabels, key) {
+			shared[key] = value
+		}
+	}
+	return shared
+}

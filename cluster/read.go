@@ -1,0 +1,113 @@
+package cluster
+
+import (
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"floe.dev/palisade/intent"
+	"floe.dev/palisade/model"
+)
+
+// Options say how to read.
+type Options struct {
+	// DefaultNamespace is where namespaced objects live that name none; "default" where empty.
+	DefaultNamespace string
+}
+
+// Read reads files, folders (nested) and "-" (stdin, read once) into a
+// Snapshot. In folders it takes *.yaml, *.yml and *.json and leaves out what is
+// hidden; a file that is named is read whatever its ending. The error is an
+// InputErrors, holding an *InputError for every fault; then there is no Snapshot.
+func Read(paths []string, stdin io.Reader, opts Options) (*intent.Snapshot, error) {
+	if opts.DefaultNamespace == "" {
+		opts.DefaultNamespace = "default"
+	}
+	if problems := validation.IsDNS1123Label(opts.DefaultNamespace); len(problems) > 0 {
+		return nil, InputErrors{{Source: model.Source{File: "default namespace"}, Message: strings.Join(problems, "; ")}}
+	}
+	own, err := newOwnKinds()
+	if err != nil {
+		return nil, err
+	}
+	files, faults := readFiles(paths, stdin)
+	order := map[string]int{}
+	var chunks []*chunk
+	for i, f := range files {
+		order[f.path] = i
+		chunks = append(chunks, split(f)...)
+	}
+	r := &reader{namespace: opts.DefaultNamespace, own: own}
+	items, wrong := collect(chunks, r.chunks(chunks))
+	faults = append(faults, wrong...)
+	if len(chunks) == 0 && len(faults) == 0 {
+		faults = InputErrors{{Source: model.Source{File: strings.Join(paths, ", ")}, Message: "no manifests found"}}
+	}
+	g := &gatherer{reader: r, items: items}
+	snapshot := g.gather()
+	if err := append(faults, g.faults...).errorOrNil(order); err != nil {
+		return nil, err
+	}
+	return snapshot, nil
+}
+
+// outcome is what one chunk gave.
+type outcome struct {
+	items     []*item
+	faults    InputErrors
+	documents int
+}
+
+// chunks reads all chunks, in parallel. The outcomes stand in the order of the chunks.
+func (r *reader) chunks(chunks []*chunk) []outcome {
+	outcomes := make([]outcome, len(chunks))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(chunks)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(chunks); i = int(next.Add(1)) - 1 {
+				outcomes[i] = r.chunk(chunks[i])
+			}
+		})
+	}
+	workers.Wait()
+	return outcomes
+}
+
+func (r *reader) chunk(c *chunk) outcome {
+	objects, faults, documents := c.objects()
+	out := outcome{faults: faults, documents: documents, items: make([]*item, 0, len(objects))}
+	for i, o := range objects {
+		it, wrong := r.item(o)
+		it.chunk, it.number = c, i
+		out.faults = append(out.faults, wrong...)
+		out.items = append(out.items, it)
+	}
+	return out
+}
+
+// collect puts the outcomes together, and turns the count of documents from chunks to files.
+func collect(chunks []*chunk, outcomes []outcome) ([]*item, InputErrors) {
+	var items []*item
+	var faults InputErrors
+	before, file := 0, ""
+	for i, out := range outcomes {
+		if chunks[i].file != file {
+			before, file = 0, chunks[i].file
+		}
+		for _, it := range out.items {
+			it.source.Document += before
+			items = append(items, it)
+		}
+		for _, fault := range out.faults {
+			fault.Source.Document += before
+			faults = append(faults, fault)
+		}
+		before += out.documents
+	}
+	return items, faults
+}
