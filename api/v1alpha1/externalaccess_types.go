@@ -6,7 +6,7 @@ import (
 
 // ExternalAccessSpec says which workloads of the namespace may leave the cluster, and where to. The cluster's own ranges and
 // the metadata services of cloud providers are never part of it.
-// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.to.all(target, has(target.preset) && target.preset == 'APIServer')",message="ports may be left out only where every target is the preset APIServer, whose ports are known"
+// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.to.all(target, has(target.preset) && target.preset == 'APIServer')",message="ports may be left out only where every target is the preset APIServer, whose ports are known",fieldPath=".ports"
 type ExternalAccessSpec struct {
 	// from chooses the clients by their pod labels; an empty selector means every workload of the namespace.
 	// +required
@@ -42,7 +42,7 @@ const (
 
 // Target is one kind of target; exactly one of cidr, host and preset is set.
 // +kubebuilder:validation:XValidation:rule="(has(self.cidr) ? 1 : 0) + (has(self.host) ? 1 : 0) + (has(self.preset) ? 1 : 0) == 1",message="exactly one of cidr, host and preset must be set"
-// +kubebuilder:validation:XValidation:rule="!has(self.except) || has(self.cidr)",message="except goes with cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.except) || has(self.cidr)",message="goes with cidr",fieldPath=".except"
 type Target struct {
 	// cidr is a range of addresses.
 	// +optional

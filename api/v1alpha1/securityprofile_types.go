@@ -156,6 +156,7 @@ type Tiers struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=316
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
 	LabelKey string `json:"labelKey"`
 
 	// order lists the values of the label from the outermost tier inwards, for example web, app, data.
@@ -165,6 +166,7 @@ type Tiers struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="self.all(tier, self.exists_one(other, other == tier))",message="a tier may be named only once"
 	Order []string `json:"order"`
 }
@@ -205,8 +207,8 @@ const (
 type PodSecurityVersion string
 
 // PodSecurityProfile sets the labels of Pod Security admission.
-// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.audit] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="audit must not be below enforce"
-// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.warn] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="warn must not be below enforce"
+// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.audit] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".audit"
+// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.warn] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".warn"
 type PodSecurityProfile struct {
 	// enforce is the level below which pods are refused.
 	// +optional
@@ -297,7 +299,7 @@ type SecurityContextConfig struct {
 }
 
 // LocalProfile names a seccomp or AppArmor profile. Unconfined is not among the choices.
-// +kubebuilder:validation:XValidation:rule="(self.type == 'Localhost') == has(self.localhostProfile)",message="localhostProfile goes with type Localhost, and only with it"
+// +kubebuilder:validation:XValidation:rule="(self.type == 'Localhost') == has(self.localhostProfile)",message="goes with type Localhost, and only with it",fieldPath=".localhostProfile"
 type LocalProfile struct {
 	// type is RuntimeDefault or Localhost.
 	// +required
@@ -356,9 +358,12 @@ type RolloutPolicy struct {
 	// +kubebuilder:validation:Maximum=1000
 	MaxNamespaces int32 `json:"maxNamespaces,omitempty"`
 
-	// soak is how long a namespace stays in a stage, without a fault, before the next.
+	// soak is how long a namespace stays in a stage, without a fault, before the next: "90s", "10m" or "1h30m".
 	// +optional
 	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(ms|s|m|h)){1,4}$`
 	Soak metav1.Duration `json:"soak,omitempty"`
 
 	// paused keeps every namespace in the stage that it has.

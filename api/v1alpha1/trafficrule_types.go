@@ -8,8 +8,8 @@ import (
 
 // TrafficRuleSpec says who may call which workloads of the rule's namespace, and on which ports. It opens both sides: the
 // servers' ingress and mesh authorization, and the clients' egress.
-// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.from.all(client, has(client.preset) && client.preset != 'IngressGateway')",message="ports may be left out only where every client is the preset APIServer, Kubelet or Prometheus, whose ports are known from the workloads"
-// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.from.all(client, has(client.pods) || (has(client.preset) && client.preset == 'IngressGateway'))",message="http goes with clients that are pods or ingress gateways"
+// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.from.all(client, has(client.preset) && client.preset != 'IngressGateway')",message="ports may be left out only where every client is the preset APIServer, Kubelet or Prometheus, whose ports are known from the workloads",fieldPath=".ports"
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.from.all(client, has(client.pods) || (has(client.preset) && client.preset == 'IngressGateway'))",message="goes with clients that are pods or ingress gateways",fieldPath=".http"
 type TrafficRuleSpec struct {
 	// to chooses the servers by their pod labels; an empty selector means every workload of the namespace.
 	// +required
@@ -57,7 +57,7 @@ const (
 
 // Client is one kind of client; exactly one of its fields is set.
 // +kubebuilder:validation:XValidation:rule="(has(self.pods) ? 1 : 0) + (has(self.preset) ? 1 : 0) + (has(self.cidr) ? 1 : 0) == 1",message="exactly one of pods, preset and cidr must be set"
-// +kubebuilder:validation:XValidation:rule="!has(self.except) || has(self.cidr)",message="except goes with cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.except) || has(self.cidr)",message="goes with cidr",fieldPath=".except"
 type Client struct {
 	// pods are clients in the cluster.
 	// +optional
@@ -84,10 +84,10 @@ type Client struct {
 type CIDR string
 
 // RulePort is a port or a range of ports.
-// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) == int",message="endPort goes with a port number, not with a name"
-// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) != int || self.endPort >= self.port",message="endPort must not be below port"
-// +kubebuilder:validation:XValidation:rule="type(self.port) != int || (self.port >= 1 && self.port <= 65535)",message="port must be from 1 to 65535"
-// +kubebuilder:validation:XValidation:rule="type(self.port) != string || self.port.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$')",message="a port name has at most 15 lower-case letters, digits and dashes"
+// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) == int",message="goes with a port number, not with a name",fieldPath=".endPort"
+// +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) != int || self.endPort >= self.port",message="must not be below port",fieldPath=".endPort"
+// +kubebuilder:validation:XValidation:rule="type(self.port) != int || (self.port >= 1 && self.port <= 65535)",message="must be from 1 to 65535",fieldPath=".port"
+// +kubebuilder:validation:XValidation:rule="type(self.port) != string || self.port.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$')",message="a port name has at most 15 lower-case letters, digits and dashes",fieldPath=".port"
 type RulePort struct {
 	// port is a number from 1 to 65535, or the name of a container port.
 	// +required
