@@ -1,0 +1,89 @@
+package istio
+
+import (
+	"net/netip"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"floe.dev/palisade/model"
+)
+
+// probeSources are where ambient's kubelet probes come from: the CNI plugin
+// rewrites the source of host processes to 169.254.7.127 and
+// fd16:9254:7127:1337:ffff:ffff:ffff:ffff (istio cni/pkg/iptables/iptables.go).
+// For IPv6 the /128 alone was reported not to be enough and the /81 around it to work (istio#58531).
+var probeSources = []netip.Prefix{
+	netip.MustParsePrefix("169.254.7.127/32"),
+	netip.PrefixFrom(netip.MustParseAddr("fd16:9254:7127:1337:ffff:ffff:ffff:ffff"), 81).Masked(),
+}
+
+// Facts tells what Istio makes of a workload.
+func (d *Dialect) Facts(w *model.Workload) model.Facts {
+	e := d.enrolment(w)
+	facts := model.Facts{Mode: e.mode, Outside: e.outside}
+	if e.mode == model.ModeNone {
+		facts.Bypasses = optOuts(w)
+		return facts
+	}
+	facts.Identity = d.identity(w.ID.Namespace, w.ServiceAccount)
+	facts.Tunnel = tunnel(w, e)
+	facts.DialsTunnel = e.mode == model.ModeAmbient || e.mode == model.ModeSidecar && d.mesh.Ambient
+	facts.ControlPlane = d.controlPlane(e)
+	facts.MetricsPorts = metricsPorts(w, e)
+	facts.ProbePorts = probePorts(w, e)
+	facts.Bypasses = bypasses(w, e)
+	facts.Injected = d.injectedContainers(w, e)
+	facts.HoldsHTTP = e.mode != model.ModeAmbient
+	if e.mode == model.ModeAmbient {
+		facts.ProbeSources = probeSources
+		facts.Waypoint = waypointOf(w)
+		facts.HoldsHTTP = facts.Waypoint.Bound
+	}
+	facts.Outside = notCaptured(w, e)
+	return facts
+}
+
+// identity is the SPIFFE ID as principals write it, without "spiffe://"; empty where the trust domain is unknown.
+func (d *Dialect) identity(namespace, account string) string {
+	if d.mesh.TrustDomain == "" || account == "" {
+		return ""
+	}
+	return d.mesh.TrustDomain + "/ns/" + namespace + "/sa/" + account
+}
+
+// tunnel: ambient pods and waypoints are reached by HBONE; a sidecar only where the injector marked it so.
+func tunnel(w *model.Workload, e enrolment) model.Tunnel {
+	switch {
+	case e.mode == model.ModeAmbient, e.gateway && isWaypoint(w),
+		e.mode == model.ModeSidecar && w.Labels[tunnelLabel] == "http":
+		return model.Tunnel{Port: portHBONE}
+	default:
+		return model.Tunnel{}
+	}
+}
+
+// controlPlane: every proxy in a pod fetches its configuration and certificates itself; for ambient pods the node's ztunnel does.
+func (d *Dialect) controlPlane(e enrolment) []model.ControlPlaneFlow {
+	if e.mode == model.ModeAmbient || d.mesh.Namespace == "" {
+		return nil
+	}
+	return []model.ControlPlaneFlow{{
+		To: model.Peer{
+			Kind: model.PeerPods, Namespace: d.mesh.Namespace,
+			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{"app": "istiod"}},
+		},
+		Ports: []model.Port{model.TCP(portISTIOD)},
+		Why:   "xDS and certificates from istiod",
+	}}
+}
+
+func metricsPorts(w *model.Workload, e enrolment) []model.Port {
+	switch e.mode {
+	case model.ModeSidecar:
+		return model.SortPorts([]model.Port{model.TCP(statusPort(w)), model.TCP(portEnvoy)})
+	case model.ModeProxyless:
+		return []model.Port{model.TCP(statusPort(w))}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,111 @@
+package istio
+
+import (
+	"cmp"
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+
+	"floe.dev/palisade/model"
+)
+
+// meshConfig are the fields of Istio's MeshConfig that matter here (istio.io/api mesh/v1alpha1/config.proto).
+type meshConfig struct {
+	TrustDomain        string   `json:"trustDomain"`
+	TrustDomainAliases []string `json:"trustDomainAliases"`
+	RootNamespace      string   `json:"rootNamespace"`
+	EnableAutoMTLS     *bool    `json:"enableAutoMtls"`
+	DefaultConfig      struct {
+		ProxyMetadata map[string]any `json:"proxyMetadata"`
+	} `json:"defaultConfig"`
+}
+
+// Istio's own defaults for keys that a MeshConfig leaves out
+// (istio pkg/config/mesh/mesh.go). They are facts only where the ConfigMap was read.
+const (
+	defaultTrustDomain   = "cluster.local"
+	defaultRootNamespace = "istio-system"
+)
+
+func parseMeshConfig(data string) (meshConfig, error) {
+	var config meshConfig
+	err := yaml.Unmarshal([]byte(data), &config)
+	return config, err
+}
+
+// readMeshConfig fills in what the mesh's ConfigMap says. With no ConfigMap, or
+// one that cannot be read, the trust domain stays unknown.
+func (s *signs) readMeshConfig(facts *model.Mesh) []model.Problem {
+	o := s.meshConfig(facts.Namespace, facts.Revision)
+	if o == nil {
+		return nil
+	}
+	data, _ := o.Map("data")["mesh"].(string)
+	config, err := parseMeshConfig(data)
+	if err != nil {
+		return []model.Problem{{
+			Code: "MeshConfigUnreadable", Severity: model.Error, Subject: o.Ref(), Field: "data.mesh",
+			Message: fmt.Sprintf("the mesh's configuration is not valid YAML, so trust domain and root namespace are unknown: %v", err),
+			Fix:     "correct the ConfigMap, or say --trust-domain",
+		}}
+	}
+	facts.TrustDomain = cmp.Or(config.TrustDomain, defaultTrustDomain)
+	facts.TrustDomainAliases = config.TrustDomainAliases
+	facts.RootNamespace = cmp.Or(config.RootNamespace, defaultRootNamespace)
+	facts.AutoMTLS = config.EnableAutoMTLS == nil || *config.EnableAutoMTLS
+	return nil
+}
+
+// meshConfig chooses the ConfigMap of the control plane: in its namespace, of its revision, else the default one.
+func (s *signs) meshConfig(namespace, revision string) *model.Object {
+	return s.choose(s.meshConfigs, namespace, "istio", revision)
+}
+
+func (s *signs) choose(objects []model.Object, namespace, name, revision string) *model.Object {
+	var found *model.Object
+	for i := range objects {
+		ref := objects[i].Ref()
+		if ref.Namespace != namespace {
+			continue
+		}
+		if revision != "" && ref.Name == name+"-"+revision {
+			return &objects[i]
+		}
+		if found == nil || ref.Name == name {
+			found = &objects[i]
+		}
+	}
+	return found
+}
+
+// injectorValues are the Helm values that the sidecar injector keeps.
+type injectorValues struct {
+	Pilot struct {
+		CNI struct {
+			Enabled bool `json:"enabled"`
+		} `json:"cni"`
+	} `json:"pilot"`
+	IstioCNI struct {
+		Enabled bool `json:"enabled"`
+	} `json:"istio_cni"`
+	SidecarInjectorWebhook struct {
+		EnableNamespacesByDefault bool `json:"enableNamespacesByDefault"`
+	} `json:"sidecarInjectorWebhook"`
+}
+
+// injector tells whether injected pods rely on the CNI plugin, and whether
+// namespaces that say nothing are injected. The injector's own values know best;
+// without them the plugin's presence decides.
+func (s *signs) injector(namespace string) (cni, byDefault bool) {
+	present := s.cniNode != nil || s.cniConfig
+	o := s.choose(s.injectors, namespace, "istio-sidecar-injector", s.revision())
+	if o == nil {
+		return present, false
+	}
+	data, _ := o.Map("data")["values"].(string)
+	var values injectorValues
+	if err := yaml.Unmarshal([]byte(data), &values); err != nil {
+		return present, false
+	}
+	return values.Pilot.CNI.Enabled || values.IstioCNI.Enabled, values.SidecarInjectorWebhook.EnableNamespacesByDefault
+}

@@ -1,0 +1,372 @@
+package istio
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	securityapi "istio.io/api/security/v1beta1"
+	typeapi "istio.io/api/type/v1beta1"
+	security "istio.io/client-go/pkg/apis/security/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"floe.dev/palisade/model"
+)
+
+// waypointName is the waypoint that is written where HTTP rules need one and none is bound.
+const waypointName = model.NamePrefix + "waypoint"
+
+// waypointOf finds the waypoint in front of an ambient workload. Clients call
+// Services, so the label of the Service decides, else that of the namespace; a
+// pod's own label only concerns calls to its address
+// (istio pilot/pkg/serviceregistry/ambient/waypoints.go). Where its Services
+// disagree, some traffic goes past the waypoint: it is named, but not bound.
+func waypointOf(w *model.Workload) model.Waypoint {
+	if len(w.Services) == 0 {
+		wp, _ := useWaypoint(w.Labels, w.ID.Namespace)
+		return wp
+	}
+	var found model.Waypoint
+	agree := true
+	for i, s := range w.Services {
+		wp, opted := useWaypoint(s.Labels, s.Namespace)
+		if !opted && wp.Name == "" {
+			wp, _ = useWaypoint(w.NamespaceLabels, s.Namespace)
+		}
+		agree = agree && (i == 0 || wp == found)
+		if found.Name == "" {
+			found = wp
+		}
+	}
+	found.Bound = found.Bound && agree
+	return found
+}
+
+// useWaypoint reads the label; none opts out. A waypoint runs as the
+// ServiceAccount of its Gateway's name, unless the Gateway says otherwise.
+func useWaypoint(labels map[string]string, namespace string) (wp model.Waypoint, optedOut bool) {
+	name := labels[useWaypointLabel]
+	if name == "" || name == "none" {
+		return model.Waypoint{}, name == "none"
+	}
+	if other := labels[useWaypointNSLabel]; other != "" {
+		namespace = other
+	}
+	return model.Waypoint{Namespace: namespace, Name: name, ServiceAccount: name, Bound: true}, false
+}
+
+// gate is a waypoint as one workload's policies see it.
+type gate struct {
+	principal string
+	// bound tells that traffic really passes it.
+	bound bool
+}
+
+// waypointFor decides whether a flow to a workload is judged at a waypoint.
+func (a *authorization) waypointFor(w *model.Workload, f *model.Flow) *gate {
+	if w.Facts.Mode != model.ModeAmbient {
+		return nil
+	}
+	if wp := w.Facts.Waypoint; wp.Bound {
+		return a.boundGate(w, wp)
+	}
+	if len(f.HTTP) == 0 && !a.wantsHTTP(w) {
+		return nil
+	}
+	return &gate{principal: a.mesh.TrustDomain + "/ns/" + w.ID.Namespace + "/sa/" + waypointName}
+}
+
+// wantsHTTP tells whether some flow to a workload is limited to HTTP requests.
+func (a *authorization) wantsHTTP(w *model.Workload) bool {
+	return slices.ContainsFunc(a.byServer[w.ID], func(f *model.Flow) bool { return len(f.HTTP) > 0 })
+}
+
+// boundGate looks up who the waypoint runs as. Without its Gateway the label
+// leads nowhere, and ztunnel sends traffic past it.
+func (a *authorization) boundGate(w *model.Workload, wp model.Waypoint) *gate {
+	account := wp.ServiceAccount
+	known := false
+	for i := range a.existing.gateways {
+		o := &a.existing.gateways[i]
+		if ref := o.Ref(); ref.Namespace == wp.Namespace && ref.Name == wp.Name {
+			known = true
+			if other := o.Annotations()["gateway.istio.io/service-account"]; other != "" {
+				account = other
+			}
+			if kind := o.Labels()[waypointForLabel]; kind == "workload" || kind == "none" {
+				a.problem("WaypointNotForServices", model.Error, ref, "metadata.labels["+waypointForLabel+"]",
+					fmt.Sprintf("%s is bound to this waypoint, but it takes no traffic for Services: calls go past it and are refused", w.ID), "set the label to service or all")
+			}
+		}
+	}
+	if !known && !a.runsWaypoint(wp) {
+		a.problem("WaypointMissing", model.Error, w.Ref(), "",
+			fmt.Sprintf("the label %s leads to waypoint %s/%s, which was not read: without it, traffic goes past it and is refused", useWaypointLabel, wp.Namespace, wp.Name),
+			"create the Gateway, or read its manifest (-f)")
+	}
+	return &gate{principal: a.mesh.TrustDomain + "/ns/" + wp.Namespace + "/sa/" + account, bound: true}
+}
+
+func (a *authorization) runsWaypoint(wp model.Waypoint) bool {
+	return slices.ContainsFunc(a.m.WorkloadsIn(wp.Namespace), func(w model.Workload) bool {
+		return w.Labels[gatewayNameLabel] == wp.Name
+	})
+}
+
+// behindWaypoint allows one flow to one workload by way of its waypoint: the
+// pods let in the waypoint alone, and the waypoint judges the clients. Clients
+// whose proxies ask no waypoint come straight to the pods.
+func (a *authorization) behindWaypoint(w *model.Workload, wp *gate, f *model.Flow, ports []uint32) {
+	labels := a.ownLabels(w, []*model.Workload{w})
+	if labels == nil {
+		return
+	}
+	through, straight := a.ways(w, f)
+	a.straightToPods(w, f, labels, straight, ports)
+	if len(through) == 0 {
+		return
+	}
+	carried := a.servicesCarry(w, f, through, ports)
+	if carried {
+		a.target(labels).allow(f.Origin, []string{wp.principal}, ports, nil)
+	}
+	headless := slices.ContainsFunc(w.Services, isHeadless)
+	switch {
+	case !wp.bound && len(f.HTTP) > 0:
+		a.waypointNotBound(w, f)
+	case !wp.bound, headless && len(f.HTTP) == 0:
+		// Until the waypoint is bound, and where a headless Service hands out the
+		// pods' addresses, which waypoints never see, clients come by themselves.
+		a.target(labels).allow(f.Origin, through, ports, nil)
+	case !carried:
+		a.waypointNeedsService(w, f, ports)
+	}
+}
+
+// ways parts the sources of a flow by whether their proxies ask waypoints:
+// ambient's do; sidecars never, and gateways where the Service or its namespace
+// asks for it (pilot/pkg/xds/endpoints/endpoint_builder.go, findServiceWaypoint).
+func (a *authorization) ways(w *model.Workload, f *model.Flow) (through, straight []string) {
+	for _, source := range a.sources(f, w) {
+		asks, dials := false, source == noIdentity || source == anySource
+		for _, id := range f.Client.Workloads {
+			client := a.m.Workload(id)
+			if client == nil || client.Facts.Identity != source {
+				continue
+			}
+			by := client.Facts.Mode == model.ModeAmbient || isGateway(client) && ingressUsesWaypoint(w)
+			asks, dials = asks || by, dials || !by
+		}
+		if asks {
+			through = append(through, source)
+		}
+		if dials {
+			straight = append(straight, source)
+		}
+	}
+	return through, straight
+}
+
+func ingressUsesWaypoint(w *model.Workload) bool {
+	return w.NamespaceLabels[ingressWaypointLabel] == "true" || slices.ContainsFunc(w.Services, func(s *model.Service) bool {
+		return s.Labels[ingressWaypointLabel] == "true"
+	})
+}
+
+func isHeadless(s *model.Service) bool { return slices.Contains(s.ClusterIPs, "None") }
+
+func (a *authorization) waypointNeedsService(w *model.Workload, f *model.Flow, ports []uint32) {
+	a.problem("WaypointNeedsService", model.Error, w.Ref(), "",
+		fmt.Sprintf("%s: waypoints judge calls to Services with a cluster IP, and none of this workload's can carry %s for this flow: it stays closed", f.Origin, portList(ports)),
+		"create a Service for the port")
+}
+
+// straightToPods allows clients that no waypoint sees. HTTP limits cannot be held for them: ztunnel knows no HTTP.
+func (a *authorization) straightToPods(w *model.Workload, f *model.Flow, labels map[string]string, sources []string, ports []uint32) {
+	if len(sources) == 0 {
+		return
+	}
+	if len(f.HTTP) > 0 {
+		a.problem("HTTPNotHeld", model.Error, f.Origin.Ref, "spec.http",
+			fmt.Sprintf("%s: %s is ambient, and these clients do not go by its waypoint, so nothing could hold them to methods and paths; they stay closed: %s",
+				f.Origin, w.ID, sourceNames(sources)),
+			"move the clients to ambient mode, or the server to a sidecar, or drop http from the rule")
+		return
+	}
+	a.target(labels).allow(f.Origin, sources, ports, nil)
+}
+
+func sourceNames(sources []string) string {
+	names := slices.Clone(sources)
+	for i, name := range names {
+		if name == noIdentity || name == anySource {
+			names[i] = "clients without identity"
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (a *authorization) waypointNotBound(w *model.Workload, f *model.Flow) {
+	if a.asksWaypoint == nil {
+		a.asksWaypoint = origins{}
+	}
+	a.asksWaypoint.add(f.Origin)
+	a.problem("WaypointNotBound", model.Error, w.Ref(), "",
+		fmt.Sprintf("%s is limited to HTTP requests, which only a waypoint can tell apart in ambient mode, and none is bound: waypoint %s is written, and the flow stays closed until traffic goes through it",
+			f.Origin, waypointName),
+		fmt.Sprintf("label %s: %s=%s", servicesOf(w), useWaypointLabel, waypointName))
+}
+
+func servicesOf(w *model.Workload) string {
+	if len(w.Services) == 0 {
+		return "namespace " + w.ID.Namespace
+	}
+	names := make([]string, len(w.Services))
+	for i, s := range w.Services {
+		names[i] = s.Namespace + "/" + s.Name
+	}
+	slices.Sort(names)
+	return "Service " + strings.Join(names, ", ")
+}
+
+// servicePolicy is what a waypoint allows for one Service.
+type servicePolicy struct {
+	service *model.Service
+	*ruleSet
+}
+
+func (a *authorization) servicePolicy(s *model.Service) *servicePolicy {
+	if a.waypoints[s.Name] == nil {
+		a.waypoints[s.Name] = &servicePolicy{service: s, ruleSet: newRuleSet()}
+	}
+	return a.waypoints[s.Name]
+}
+
+// servicesCarry allows a flow at the waypoint, for each Service of the workload
+// that has its ports, and tells whether there is one. Every Service gets a
+// policy, if an empty one: the pods let in the waypoint, so a Service without
+// any would lead everybody to them.
+func (a *authorization) servicesCarry(w *model.Workload, f *model.Flow, sources []string, ports []uint32) bool {
+	carried := false
+	for _, s := range w.Services {
+		policy := a.servicePolicy(s)
+		policy.from.add(f.Origin)
+		at := servicePorts(s, w, ports)
+		if len(at) == 0 || isHeadless(s) {
+			continue
+		}
+		if others := a.notServed(s, f); len(others) > 0 {
+			a.problem("ServiceSpansWorkloads", model.Error, serviceRef(s), "spec.selector",
+				fmt.Sprintf("%s is not meant for %s, to which the Service leads as well, and the waypoint cannot tell its pods apart: it stays closed there", f.Origin, strings.Join(others, ", ")),
+				"let the rule choose all of the Service's pods, or give them Services of their own")
+			continue
+		}
+		policy.allow(f.Origin, sources, at, f.HTTP)
+		carried = true
+	}
+	return carried
+}
+
+func serviceRef(s *model.Service) model.Ref {
+	return model.Ref{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name}
+}
+
+// notServed are workloads behind a Service that a flow does not mean. A flow
+// may come in parts, one a server; then its parts have one origin.
+func (a *authorization) notServed(s *model.Service, f *model.Flow) []string {
+	var others []string
+	for _, w := range a.behind(s) {
+		if !slices.ContainsFunc(a.byServer[w.ID], func(other *model.Flow) bool { return other.Origin == f.Origin }) {
+			others = append(others, w.ID.String())
+		}
+	}
+	return others
+}
+
+// servicePorts are the Service's own ports that lead to some container ports.
+// A waypoint's connections end at the Service's address, so destination ports of
+// its policies are those of the Service (pilot/pkg/networking/core/listener_waypoint.go).
+func servicePorts(s *model.Service, w *model.Workload, ports []uint32) []uint32 {
+	if slices.Contains(ports, everyPort) {
+		return []uint32{everyPort}
+	}
+	var at []uint32
+	for _, p := range s.Ports {
+		if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
+			continue
+		}
+		if slices.Contains(ports, targetPort(p, w)) {
+			at = append(at, uint32(p.Port))
+		}
+	}
+	slices.Sort(at)
+	return slices.Compact(at)
+}
+
+func targetPort(p corev1.ServicePort, w *model.Workload) uint32 {
+	switch {
+	case p.TargetPort.Type == intstr.String:
+		for _, named := range w.ContainerPorts() {
+			if named.Name == p.TargetPort.StrVal {
+				return uint32(named.Number)
+			}
+		}
+		return 0xffffffff
+	case p.TargetPort.IntVal != 0:
+		return uint32(p.TargetPort.IntVal)
+	default:
+		return uint32(p.Port)
+	}
+}
+
+// relaxServices opens the waypoint in front of an exempted workload as well.
+func (a *authorization) relaxServices(w *model.Workload, origin model.Origin, ports []uint32) {
+	if w.Facts.Mode != model.ModeAmbient || !w.Facts.Waypoint.Bound && !a.wantsHTTP(w) {
+		return
+	}
+	for _, s := range w.Services {
+		if at := servicePorts(s, w, ports); len(at) > 0 {
+			a.servicePolicy(s).allow(origin, []string{anySource}, at, nil)
+		}
+	}
+}
+
+// writeWaypoints writes the policies of waypoints, which heed those with
+// targetRefs only, and the waypoint that is asked for. A Service in front of
+// which traffic passes a waypoint needs its own deny: the namespace's does not
+// reach waypoints. An ALLOW that matches nothing else is that.
+func (a *authorization) writeWaypoints() {
+	for _, name := range slices.Sorted(maps.Keys(a.waypoints)) {
+		p := a.waypoints[name]
+		policy := &security.AuthorizationPolicy{
+			TypeMeta: authorizationPolicyType, ObjectMeta: meta(a.namespace, model.NameFor("waypoint-"+name, "waypoint service "+name), p.from),
+		}
+		policy.Spec.TargetRefs = []*typeapi.PolicyTargetReference{{Kind: "Service", Name: name}}
+		policy.Spec.Action = securityapi.AuthorizationPolicy_ALLOW
+		policy.Spec.Rules = p.rules()
+		a.write(policy, model.PhaseAllow)
+	}
+	if len(a.asksWaypoint) > 0 {
+		a.write(a.waypointGateway(), model.PhaseAllow)
+	}
+}
+
+func (a *authorization) waypointGateway() *gateway.Gateway {
+	g := &gateway.Gateway{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "Gateway"},
+		ObjectMeta: meta(a.namespace, waypointName, a.asksWaypoint),
+		Spec: gateway.GatewaySpec{
+			GatewayClassName: waypointClass,
+			Listeners:        []gateway.Listener{{Name: "mesh", Port: portHBONE, Protocol: "HBONE"}},
+		},
+	}
+	g.Labels[waypointForLabel] = "service"
+	if a.mesh.Revision != "" {
+		g.Labels[revisionLabel] = a.mesh.Revision
+	}
+	return g
+}
