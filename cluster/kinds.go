@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -138,52 +137,5 @@ func blocksRules(err *field.Error) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-var inBody = regexp.MustCompile(`^\S* ?in body `)
-
-// admitted runs an object of palisade's own through its CRD. It tells whether the object may be used.
-func (k *ownKind) admitted(o *object) InputErrors {
-	var faults InputErrors
-	for _, err := range k.admit(o.tree) {
-		faults = append(faults, o.invalid(err))
-	}
-	return faults
-}
-
-// invalid words a field error shortly: the path, what is wrong, and the value where it is a plain one.
-func (o *object) invalid(err *field.Error) *InputError {
-	detail := inBody.ReplaceAllString(err.Detail, "")
-	switch err.Type {
-	case field.ErrorTypeRequired:
-		if detail == "" {
-			detail = "must be set"
-		}
-	case field.ErrorTypeNotSupported:
-		detail = fmt.Sprintf("%s is not one of %s", quoted(err.BadValue), strings.TrimPrefix(detail, "supported values: "))
-	case field.ErrorTypeDuplicate:
-		detail = fmt.Sprintf("%s is there twice", quoted(err.BadValue))
-	case field.ErrorTypeTooMany, field.ErrorTypeTooLong, field.ErrorTypeForbidden, field.ErrorTypeTypeInvalid:
-	default:
-		if value := quoted(err.BadValue); value != "" && !strings.Contains(detail, value) && text(err.BadValue) != "object" {
-			detail = value + " " + detail
-		}
-	}
-	name := err.Field
-	if name == "<nil>" {
-		name = ""
-	}
-	return o.fault(name, "%s", detail)
-}
-
-func quoted(value any) string {
-	switch value := value.(type) {
-	case string:
-		return fmt.Sprintf("%q", value)
-	case int, int32, int64, float64, bool:
-		return fmt.Sprint(value)
-	default:
-		return ""
 	}
 }

@@ -21,8 +21,8 @@ const (
 )
 
 // ExemptionSpec says what is relaxed, why, by whom and until when.
-// +kubebuilder:validation:XValidation:rule="has(self.podSecurityLevel) == ('PodSecurity' in self.layers)",message="podSecurityLevel goes with the layer PodSecurity, and only with it",fieldPath=".podSecurityLevel"
-// +kubebuilder:validation:XValidation:rule="!has(self.ports) || self.layers.exists(layer, layer != 'PodSecurity')",message="ports do not apply to the layer PodSecurity",fieldPath=".ports"
+// +kubebuilder:validation:XValidation:rule="has(self.podSecurityLevel) == ('PodSecurity' in self.layers)",message="goes with the layer PodSecurity, and only with it",fieldPath=".podSecurityLevel"
+// +kubebuilder:validation:XValidation:rule="!has(self.ports) || self.layers.exists(layer, layer != 'PodSecurity')",message="do not apply to the layer PodSecurity",fieldPath=".ports"
 type ExemptionSpec struct {
 	// workloads chooses the workloads by their pod labels; an empty selector means every workload of the namespace.
 	// +required

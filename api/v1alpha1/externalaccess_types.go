@@ -6,7 +6,7 @@ import (
 
 // ExternalAccessSpec says which workloads of the namespace may leave the cluster, and where to. The cluster's own ranges and
 // the metadata services of cloud providers are never part of it.
-// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.to.all(target, has(target.preset) && target.preset == 'APIServer')",message="ports may be left out only where every target is the preset APIServer, whose ports are known",fieldPath=".ports"
+// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.to.all(target, has(target.preset) && target.preset == 'APIServer')",message="may be left out only where every target is the preset APIServer, whose ports are known",fieldPath=".ports"
 type ExternalAccessSpec struct {
 	// from chooses the clients by their pod labels; an empty selector means every workload of the namespace.
 	// +required

@@ -8,7 +8,7 @@ import (
 
 // TrafficRuleSpec says who may call which workloads of the rule's namespace, and on which ports. It opens both sides: the
 // servers' ingress and mesh authorization, and the clients' egress.
-// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.from.all(client, has(client.preset) && client.preset != 'IngressGateway')",message="ports may be left out only where every client is the preset APIServer, Kubelet or Prometheus, whose ports are known from the workloads",fieldPath=".ports"
+// +kubebuilder:validation:XValidation:rule="has(self.ports) || self.from.all(client, has(client.preset) && client.preset != 'IngressGateway')",message="may be left out only where every client is the preset APIServer, Kubelet or Prometheus, whose ports are known from the workloads",fieldPath=".ports"
 // +kubebuilder:validation:XValidation:rule="!has(self.http) || self.from.all(client, has(client.pods) || (has(client.preset) && client.preset == 'IngressGateway'))",message="goes with clients that are pods or ingress gateways",fieldPath=".http"
 type TrafficRuleSpec struct {
 	// to chooses the servers by their pod labels; an empty selector means every workload of the namespace.
