@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"floe.dev/palisade/cluster"
+	"floe.dev/palisade/engine"
+	"floe.dev/palisade/model"
+	"floe.dev/palisade/report"
+)
+
+// input is what the commands share that look at a folder: what to read, which
+// facts to take as given, and which findings count as a failure.
+type input struct {
+	files     []string
+	namespace string
+	given     engine.Given
+	at        string
+	failOn    string
+}
+
+// register adds the flags, in the order in which the help shows them.
+func (in *input) register(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable, at least one")
+	flags.VarP(checked(&in.namespace, "default", name), "namespace", "n", "namespace of objects that name none")
+	flags.Var(oneOf(&in.given.Mesh, "auto", "auto", "istio", "linkerd", "none"), "mesh", "mesh in use: auto (decided from the objects), istio, linkerd or none")
+	flags.Var(oneOf(&in.given.MeshMode, "", "sidecar", "ambient", "proxyless"), "mesh-mode", "Istio's mode of namespaces that carry no enrolment of their own: sidecar, ambient or proxyless")
+	flags.Var(checked(&in.given.MeshNamespace, "", name), "mesh-namespace", "namespace of the mesh's control plane")
+	flags.Var(checked(&in.given.TrustDomain, "", domain), "trust-domain", "trust domain of the mesh, such as cluster.local")
+	flags.Var(checked(&in.given.ClusterDomain, "", domain), "cluster-domain", "DNS domain of the cluster, such as cluster.local")
+	flags.Var(oneOf(&in.given.LinkerdTransport, "", "transport-header", "transparent"), "linkerd-transport", "how Linkerd's proxies dial each other: transport-header or transparent")
+	flags.Var(each(&in.given.PodCIDRs, prefix), "pod-cidr", "address range of pods; repeatable")
+	flags.Var(each(&in.given.ServiceCIDRs, prefix), "service-cidr", "address range of Services; repeatable")
+	flags.Var(each(&in.given.NodeCIDRs, prefix), "node-cidr", "address range of nodes; repeatable")
+	flags.Var(each(&in.given.DNSServers, address), "dns-server", "address of a resolver that pods use beside the DNS Service, such as a node-local cache; repeatable")
+	flags.Var(each(&in.given.APIServers, addressPort), "api-server", "address:port behind the Kubernetes API; repeatable")
+	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
+	flags.Var(oneOf(&in.failOn, "error", "error", "warning", "info", "never"), "fail-on", "exit with 1 where a finding is at least this grave: error, warning, info or never")
+}
+
+// check refuses flags that do not go together.
+func (in *input) check() error {
+	mesh := in.given.Mesh
+	switch {
+	case len(in.files) == 0 || slices.Contains(in.files, ""):
+		return errors.New("nothing to read: give a file or folder with -f, or - for standard input")
+	case in.given.MeshMode != "" && mesh != "auto" && mesh != "istio":
+		return fmt.Errorf("--mesh-mode is for Istio and does not go with --mesh %s", mesh)
+	case in.given.LinkerdTransport != "" && mesh != "auto" && mesh != "linkerd":
+		return fmt.Errorf("--linkerd-transport does not go with --mesh %s", mesh)
+	}
+	return nil
+}
+
+// run reads the input and takes it through the engine.
+func (in *input) run(s streams) (engine.Result, error) {
+	if err := in.check(); err != nil {
+		return engine.Result{}, err
+	}
+	snapshot, err := cluster.Read(in.files, s.in, cluster.Options{DefaultNamespace: in.namespace})
+	if err != nil {
+		return engine.Result{}, err
+	}
+	now := time.Now()
+	if in.at != "" {
+		// The flag was checked when it was set.
+		now, _ = time.Parse(time.RFC3339, in.at)
+	}
+	return engine.Run(snapshot, engine.Options{Given: in.given, Now: now}), nil
+}
+
+// grave are the findings that make the command fail.
+func (in *input) grave(r engine.Result) []model.Finding {
+	if in.failOn == "never" {
+		return nil
+	}
+	return report.AtOrAbove(r.Plan.Findings, model.Severity(in.failOn))
+}
+
+// outcome is nil, or the exit code that the result deserves.
+func (in *input) outcome(r engine.Result) error {
+	switch {
+	case report.Incomplete(r.Plan.Problems):
+		return outcome(exitIncomplete)
+	case len(in.grave(r)) > 0:
+		return outcome(exitFindings)
+	default:
+		return nil
+	}
+}
+
+// noteUnknown tells of objects that were not looked at.
+func noteUnknown(w io.Writer, unknown map[string]int) {
+	total := 0
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(unknown)) {
+		total += unknown[kind]
+		kinds = append(kinds, fmt.Sprintf("%s: %d", kind, unknown[kind]))
+	}
+	if total > 0 {
+		fmt.Fprintf(w, "palisade: note: objects of kinds that it does not look at: %d (%s)\n", total, strings.Join(kinds, ", "))
+	}
+}
