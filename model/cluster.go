@@ -81,6 +81,10 @@ type LinkerdFacts struct {
 	DefaultInboundPolicy string
 	// ClusterNetworks as configured.
 	ClusterNetworks []netip.Prefix
+	// SkipInboundPorts are those that the installation leads around every proxy (proxyInit.ignoreInboundPorts).
+	SkipInboundPorts []Port
+	// NoTokenProjection tells that identity.serviceAccountTokenProjection is off; the chart's default is on.
+	NoTokenProjection bool
 }
 
 // DNS tells which resolver pods really use.

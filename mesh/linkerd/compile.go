@@ -1,0 +1,219 @@
+package linkerd
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"floe.dev/palisade/model"
+)
+
+// Compile writes, for every governed namespace, a Server for each port of each
+// meshed workload, which denies, and the authorizations that the flows ask for.
+// Without the control plane's namespace or the trust domain it writes nothing:
+// Servers without allows would cut everything off.
+func (d *Dialect) Compile(m *model.Model) ([]model.Object, []model.Problem) {
+	c := &compiler{
+		dialect: d, model: m,
+		byServer: map[model.WorkloadID][]int{}, resolved: map[int]clientSet{}, said: map[string]bool{},
+	}
+	if d.mesh.Namespace == "" || d.mesh.TrustDomain == "" {
+		c.identityUnknown()
+		return nil, c.problems
+	}
+	c.indexFlows()
+	for i := range m.Namespaces {
+		if namespace := &m.Namespaces[i]; c.governs(namespace) {
+			c.namespace(namespace)
+		}
+	}
+	slices.SortFunc(c.objects, model.CompareObjects)
+	slices.SortFunc(c.problems, model.CompareProblems)
+	return c.objects, slices.Compact(c.problems)
+}
+
+// compiler carries one run of Compile.
+type compiler struct {
+	dialect *Dialect
+	model   *model.Model
+	// byServer are the indices of the flows to each workload.
+	byServer map[model.WorkloadID][]int
+	// resolved are the clients of flows, by index.
+	resolved map[int]clientSet
+	// said are problems that concern a flow as a whole and were reported.
+	said     map[string]bool
+	objects  []model.Object
+	problems []model.Problem
+}
+
+func (c *compiler) problem(code string, severity model.Severity, subject model.Ref, field, message, fix string) {
+	c.problems = append(c.problems, model.Problem{Code: code, Severity: severity, Subject: subject, Field: field, Message: message, Fix: fix})
+}
+
+// flowProblem reports once what concerns a flow, whichever of its servers is at hand.
+func (c *compiler) flowProblem(f *model.Flow, code string, severity model.Severity, message, fix string) {
+	key := code + "\x00" + f.Origin.String() + "\x00" + message
+	if !c.said[key] {
+		c.said[key] = true
+		c.problem(code, severity, f.Origin.Ref, f.Origin.Part, message, fix)
+	}
+}
+
+func (c *compiler) identityUnknown() {
+	mesh := &c.dialect.mesh
+	if !slices.ContainsFunc(c.model.Namespaces, func(n model.Namespace) bool { return n.Posture != nil }) {
+		return
+	}
+	if mesh.Namespace == "" {
+		c.problem("MeshNamespaceUnknown", model.Error, model.Ref{}, "",
+			"the namespace of Linkerd's control plane is not known, and identities contain it: nothing is written into the mesh",
+			"read the control plane's Deployments or the ConfigMap linkerd-config (-f), or give --mesh-namespace")
+	}
+	if mesh.TrustDomain == "" {
+		c.problem("TrustDomainUnknown", model.Error, model.Ref{}, "",
+			"the trust domain of Linkerd is not known, and identities contain it: nothing is written into the mesh",
+			"read the ConfigMap linkerd-config (-f), or give --trust-domain")
+	}
+}
+
+func (c *compiler) indexFlows() {
+	for i := range c.model.Flows {
+		server := &c.model.Flows[i].Server
+		if server.Kind != model.PeerPods {
+			continue
+		}
+		for _, id := range server.Workloads {
+			c.byServer[id] = append(c.byServer[id], i)
+		}
+	}
+}
+
+// governs tells whether Servers are written in a namespace.
+func (c *compiler) governs(n *model.Namespace) bool {
+	p := n.Posture
+	if p == nil || !p.Mesh.Authorization && p.Mesh.MTLS != model.MTLSStrict {
+		return false
+	}
+	if c.model.IsHeld(n.Name, model.LayerAuthorization) || c.model.IsHeld(n.Name, model.LayerMTLS) {
+		return false
+	}
+	if n.Name == c.dialect.mesh.Namespace {
+		c.problem("ControlPlaneNotGoverned", model.Warning, n.Ref(), "",
+			"proxies fetch their first certificate from here without an identity, so Servers would cut the mesh off: none are written in the control plane's namespace",
+			"leave the namespace out of the profile, or set mesh.mtls to Unmanaged for it")
+		return false
+	}
+	return true
+}
+
+// namespace writes the objects of one namespace.
+func (c *compiler) namespace(n *model.Namespace) {
+	if n.Posture.Mesh.MTLS == model.MTLSPermissive {
+		c.problem("PermissiveIsOpen", model.Info, n.Ref(), "",
+			"mTLS is Permissive, and Linkerd cannot tell the clients of plaintext apart: authorization by identity does not hold in this namespace until mTLS is Strict",
+			"set mesh.mtls to Strict in SecurityProfile "+n.Posture.Profile)
+	}
+	out := newWriter(c, n)
+	groups := c.groups(n.Name)
+	for _, g := range groups {
+		for _, number := range c.ports(g) {
+			c.port(out, g, number)
+		}
+	}
+	c.overlaps(groups)
+	c.objects = append(c.objects, out.finish()...)
+}
+
+// group is the meshed workloads of a namespace that one selector finds; a Server
+// speaks for all of them.
+type group []*model.Workload
+
+func (c *compiler) groups(namespace string) []group {
+	index := map[string]int{}
+	var groups []group
+	workloads := c.model.WorkloadsIn(namespace)
+	for i := range workloads {
+		w := &workloads[i]
+		if !w.Facts.Meshed() {
+			continue
+		}
+		key := model.SelectorKey(&w.Selector)
+		at, found := index[key]
+		if !found {
+			at = len(groups)
+			index[key] = at
+			groups = append(groups, nil)
+		}
+		groups[at] = append(groups[at], w)
+	}
+	return groups
+}
+
+// overlaps reports workloads whose pods are found by another's selector: the
+// older Server wins on them, whichever it is.
+func (c *compiler) overlaps(groups []group) {
+	for i, g := range groups {
+		for j, other := range groups {
+			if i == j || !slices.ContainsFunc(other, func(w *model.Workload) bool { return model.Matches(&g[0].Selector, w.Labels) }) {
+				continue
+			}
+			c.problem("SelectorsOverlap", model.Error, g[0].Ref(), "spec.selector",
+				fmt.Sprintf("the selector also finds pods of %s, and of two Servers for one port Linkerd counts the older alone: the clients of the one may be shut out, or let in to the other, on ports that both have", other[0].ID),
+				"give the pods labels that tell the workloads apart")
+		}
+	}
+}
+
+// ports are those that get a Server: declared, probed, or the server's side of a
+// flow. The proxy's own are left out.
+func (c *compiler) ports(g group) []int32 {
+	var numbers []int32
+	for _, w := range g {
+		declared := declaredTCP(w)
+		numbers = append(numbers, declared...)
+		for _, p := range probes(w) {
+			numbers = append(numbers, p.port)
+		}
+		for _, index := range c.byServer[w.ID] {
+			numbers = append(numbers, c.flowPorts(&c.model.Flows[index], w, declared)...)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.DeleteFunc(slices.Compact(numbers), isProxyPort)
+}
+
+func declaredTCP(w *model.Workload) []int32 {
+	var numbers []int32
+	for _, p := range w.ContainerPorts() {
+		if p.Protocol == corev1.ProtocolTCP {
+			numbers = append(numbers, p.Number)
+		}
+	}
+	return numbers
+}
+
+// flowPorts are the single ports that a flow opens on a workload. Of a range
+// those that are declared count: a Server has one port.
+func (c *compiler) flowPorts(f *model.Flow, w *model.Workload, declared []int32) []int32 {
+	var numbers []int32
+	for _, p := range f.Ports {
+		switch {
+		case p.Protocol != corev1.ProtocolTCP:
+			c.flowProblem(f, "NotCoveredByMesh", model.Info,
+				fmt.Sprintf("port %s is not TCP, which is all that Linkerd carries: neither mTLS nor authorization holds there, only NetworkPolicies", p), "")
+		case p.Number != 0 && p.Last() == p.Number:
+			numbers = append(numbers, p.Number)
+		default:
+			for _, number := range declared {
+				if p.Contains(corev1.ProtocolTCP, number) {
+					numbers = append(numbers, number)
+				}
+			}
+			c.flowProblem(f, "PortRangeNotExpressible", model.Warning,
+				fmt.Sprintf("Linkerd has no ranges of ports: of %s only those that %s declares are opened to these clients; the others are under the default inbound policy", p, w.ID),
+				"declare the ports in the containers, or list them one by one")
+		}
+	}
+	return numbers
+}
