@@ -115,7 +115,8 @@ func (g *gatherer) settleNamespaces() {
 // identity tells objects apart whatever version they are written in.
 type identity struct{ group, kind, namespace, name string }
 
-// dropDuplicates leaves one of objects that are given twice alike; where they differ, that is a fault.
+// dropDuplicates leaves one of objects that are given twice alike, or whose
+// halves fit together; where they differ otherwise, that is a fault.
 func (g *gatherer) dropDuplicates() {
 	first := make(map[identity]*item, len(g.items))
 	g.items = slices.DeleteFunc(g.items, func(it *item) bool {
@@ -128,7 +129,7 @@ func (g *gatherer) dropDuplicates() {
 			first[id] = it
 			return false
 		}
-		if !reflect.DeepEqual(g.content(it), g.content(other)) {
+		if !reflect.DeepEqual(g.content(it), g.content(other)) && !merge(other, it) {
 			g.faults = append(g.faults, &InputError{Source: it.source, Ref: it.ref, Message: fmt.Sprintf(
 				"is there twice with different content, first in %s:%d (document %d)", other.source.File, other.source.Line, other.source.Document)})
 		}

@@ -59,7 +59,7 @@ func viewMetadata(existing, desired map[string]any) map[string]any {
 			_, ok := want[key]
 			return !ok && !strings.HasPrefix(key, prefix)
 		})
-		if len(kept) > 0 || wanted && there != nil {
+		if len(kept) > 0 || wanted && len(want) == 0 {
 			meta[field] = kept
 		}
 	}
