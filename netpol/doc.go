@@ -1,0 +1,11 @@
+// Package netpol compiles the Model to NetworkPolicies, and on Cilium to the
+// CiliumNetworkPolicies that hold what a NetworkPolicy cannot.
+//
+// Each governed namespace gets one policy for every set of pods that some flow
+// names, with both what they take and what they dial, and "palisade-default",
+// which closes the rest. A policy isolates its pods as soon as it is written, so
+// each also carries what every pod needs to work at all (Flow.Base).
+//
+// What is not known stays closed and is said as a Problem: no peer list and no
+// port list is ever empty by accident, because empty means everywhere.
+package netpol

@@ -1,0 +1,67 @@
+package netpol
+
+import (
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"floe.dev/palisade/model"
+)
+
+// home is one governed namespace with the policies that it will get.
+type home struct {
+	namespace *model.Namespace
+	// subjects by the key of their selector; the empty key is the whole namespace.
+	subjects map[string]*subject
+	// base is the egress that every pod needs: each policy carries it, since
+	// each isolates its pods from the moment it is written.
+	base []permission
+}
+
+// subject is a set of pods of a namespace, and what they may do.
+type subject struct {
+	selector        metav1.LabelSelector
+	ingress, egress []permission
+	// special is what only a CiliumNetworkPolicy can say.
+	special []special
+}
+
+func (h *home) subject(selector *metav1.LabelSelector) *subject {
+	key := model.SelectorKey(selector)
+	s := h.subjects[key]
+	if s == nil {
+		s = &subject{selector: canonical(selector)}
+		h.subjects[key] = s
+	}
+	return s
+}
+
+func (h *home) objects(m *model.Model) []model.Object {
+	var objects []model.Object
+	for _, key := range slices.Sorted(maps.Keys(h.subjects)) {
+		s := h.subjects[key]
+		if len(s.ingress)+len(s.egress) > 0 || model.IsEverything(&s.selector) {
+			objects = append(objects, h.policy(s))
+		}
+		if len(s.special) > 0 {
+			objects = append(objects, h.ciliumPolicy(s, &m.Cluster.DNS))
+		}
+	}
+	return objects
+}
+
+// canonical is a copy of a selector in one order, whatever order it was written in.
+func canonical(selector *metav1.LabelSelector) metav1.LabelSelector {
+	if len(selector.MatchExpressions) == 0 {
+		return *selector
+	}
+	to := *selector.DeepCopy()
+	for i := range to.MatchExpressions {
+		slices.Sort(to.MatchExpressions[i].Values)
+	}
+	slices.SortFunc(to.MatchExpressions, func(a, b metav1.LabelSelectorRequirement) int {
+		return slices.Compare(append([]string{a.Key, string(a.Operator)}, a.Values...), append([]string{b.Key, string(b.Operator)}, b.Values...))
+	})
+	return to
+}
