@@ -86,6 +86,7 @@ func parseFixture(t *testing.T, text string) (*Dialect, *model.Model) {
 	for _, n := range f.Namespaces {
 		m.Namespaces = append(m.Namespaces, n.model())
 	}
+	slices.SortFunc(m.Namespaces, func(a, b model.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	for _, s := range f.Services {
 		m.Services = append(m.Services, s.model())
 	}
@@ -224,4 +225,16 @@ func specYAML(t *testing.T, o model.Object) string {
 	data, err := yaml.Marshal(o.Tree["spec"])
 	require.NoError(t, err)
 	return string(data)
+}
+
+// firstOf finds the one object of a kind whose name begins with prefix.
+func firstOf(t *testing.T, objects []model.Object, kind, prefix string) model.Object {
+	t.Helper()
+	for _, o := range objects {
+		if ref := o.Ref(); ref.Kind == kind && strings.HasPrefix(ref.Name, prefix) {
+			return o
+		}
+	}
+	require.Failf(t, "not written", "%s %s…", kind, prefix)
+	return model.Object{}
 }

@@ -41,7 +41,7 @@ func loadSchemas(t *testing.T) crdSchemas {
 
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", module).Output()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	require.NoError(t, err, "the module %s must be there for its CRDs", module)
 	return strings.TrimSpace(string(out))
 }
