@@ -207,8 +207,8 @@ const (
 type PodSecurityVersion string
 
 // PodSecurityProfile sets the labels of Pod Security admission.
-// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.audit] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".audit"
-// +kubebuilder:validation:XValidation:rule="{'privileged': 0, 'baseline': 1, 'restricted': 2}[self.warn] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".warn"
+// +kubebuilder:validation:XValidation:rule="!has(self.audit) || !has(self.enforce) || {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.audit] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".audit"
+// +kubebuilder:validation:XValidation:rule="!has(self.warn) || !has(self.enforce) || {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.warn] >= {'privileged': 0, 'baseline': 1, 'restricted': 2}[self.enforce]",message="must not be below enforce",fieldPath=".warn"
 type PodSecurityProfile struct {
 	// enforce is the level below which pods are refused.
 	// +optional

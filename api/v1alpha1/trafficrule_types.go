@@ -87,11 +87,13 @@ type CIDR string
 // +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) == int",message="goes with a port number, not with a name",fieldPath=".endPort"
 // +kubebuilder:validation:XValidation:rule="!has(self.endPort) || type(self.port) != int || self.endPort >= self.port",message="must not be below port",fieldPath=".endPort"
 // +kubebuilder:validation:XValidation:rule="type(self.port) != int || (self.port >= 1 && self.port <= 65535)",message="must be from 1 to 65535",fieldPath=".port"
-// +kubebuilder:validation:XValidation:rule="type(self.port) != string || self.port.matches('^[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$')",message="a port name has at most 15 lower-case letters, digits and dashes",fieldPath=".port"
 type RulePort struct {
-	// port is a number from 1 to 65535, or the name of a container port.
+	// port is a number from 1 to 65535, or the name of a container port: at most 15 lower-case letters, digits and dashes, one
+	// letter among them.
 	// +required
 	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^([0-9][0-9-]*)?[a-z]([a-z0-9-]*[a-z0-9])?$`
 	Port intstr.IntOrString `json:"port"`
 
 	// endPort closes a range that begins with port.
