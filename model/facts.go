@@ -40,6 +40,8 @@ type Facts struct {
 	ProbePorts []Port
 	// MetricsPorts are the proxy's own metrics ports, plaintext by design.
 	MetricsPorts []Port
+	// MergesMetrics tells that the proxy serves the application's announced metrics with its own, on MetricsPorts.
+	MergesMetrics bool
 	// HoldsHTTP tells that rules on methods and paths can be enforced at, or in front of, the workload.
 	HoldsHTTP bool
 	// Waypoint names the waypoint that stands in front of it, or is zero.

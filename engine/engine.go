@@ -1,0 +1,79 @@
+// Package engine is the flow of palisade on one page: what was read becomes a
+// Model, the Model becomes objects, the objects become a plan. It is pure, and
+// the command line and the controller both use it. Begin reading here.
+//
+//	Snapshot ─▶ intent.Facts ─▶ intent.Resolve ─▶ Model ─┬▶ netpol.Compile ─┐
+//	                (what the cluster is)                ├▶ mesh   .Compile ─┼▶ []Object ─▶ plan.Compute ─▶ Plan
+//	                                                     └▶ pss    .Compile ─┘
+//
+// Beside the values, every stage returns Problems (what could not be expressed
+// or is not known) and Findings (faults of the cluster). None is dropped.
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"floe.dev/palisade/intent"
+	"floe.dev/palisade/mesh"
+	"floe.dev/palisade/model"
+	"floe.dev/palisade/netpol"
+	"floe.dev/palisade/plan"
+	"floe.dev/palisade/pss"
+)
+
+// Given are the facts that a user supplies; see intent.Given.
+type Given = intent.Given
+
+// Options are the arguments of a run beside what was read.
+type Options struct {
+	// Given facts win over what objects show.
+	Given Given
+	// Now is the time at which Exemptions are judged.
+	Now time.Time
+}
+
+// Result is all that a run comes to.
+type Result struct {
+	Model *model.Model
+	// Objects are those wanted, in the order in which they are to be written:
+	// what allows before what denies. Namespaces that are only observed are included.
+	Objects  []model.Object
+	Problems []model.Problem
+	Findings []model.Finding
+	Plan     plan.Plan
+}
+
+// Run takes a snapshot through all stages.
+func Run(s *intent.Snapshot, o Options) Result {
+	cluster, problems := intent.Facts(s, o.Given)
+	dialect := mesh.New(cluster.Mesh, cluster.Domain)
+	resolved := intent.Resolve(s, cluster, dialect, o.Now)
+	m := resolved.Model
+
+	r := Result{Model: m, Problems: append(problems, resolved.Problems...), Findings: resolved.Findings}
+	r.compile(netpol.Compile(m))
+	if dialect != nil {
+		r.compile(dialect.Compile(m))
+		r.Findings = append(r.Findings, mesh.Findings(m)...)
+	}
+	r.compile(pss.Compile(m))
+	r.Findings = append(r.Findings, pss.Findings(m)...)
+
+	slices.SortFunc(r.Objects, model.CompareObjects)
+	r.Problems = unique(r.Problems, model.CompareProblems)
+	r.Findings = unique(r.Findings, model.CompareFindings)
+	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, s.Unknown)
+	return r
+}
+
+func (r *Result) compile(objects []model.Object, problems []model.Problem) {
+	r.Objects = append(r.Objects, objects...)
+	r.Problems = append(r.Problems, problems...)
+}
+
+// unique sorts, and keeps one of what is said twice.
+func unique[T comparable](list []T, compare func(a, b T) int) []T {
+	slices.SortFunc(list, compare)
+	return slices.Compact(list)
+}

@@ -1,0 +1,108 @@
+package intent
+
+import (
+	"net/netip"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"floe.dev/palisade/api/v1alpha1"
+	"floe.dev/palisade/model"
+)
+
+// podsIn is the peer of the pods that a selector chooses in one namespace.
+func (r *resolver) podsIn(namespace string, selector metav1.LabelSelector) model.Peer {
+	peer := model.Peer{Kind: model.PeerPods, Namespace: namespace, PodSelector: selector}
+	peer.Workloads = r.match(namespace, &selector, nil)
+	return peer
+}
+
+// podPeer resolves a PodPeer as seen from a namespace.
+func (r *resolver) podPeer(from *v1alpha1.PodPeer, home string) model.Peer {
+	selector := metav1.LabelSelector{}
+	if from.PodSelector != nil {
+		selector = *from.PodSelector
+	}
+	if from.NamespaceSelector == nil {
+		namespace := from.Namespace
+		if namespace == "" {
+			namespace = home
+		}
+		return r.podsIn(namespace, selector)
+	}
+	peer := model.Peer{Kind: model.PeerPods, NamespaceSelector: from.NamespaceSelector, PodSelector: selector}
+	for _, namespace := range r.matchNamespaces(from.NamespaceSelector) {
+		peer.Workloads = r.match(namespace, &selector, peer.Workloads)
+	}
+	slices.SortFunc(peer.Workloads, model.CompareWorkloadIDs)
+	return peer
+}
+
+// workloadPeer is the peer of exactly one workload.
+func workloadPeer(w *model.Workload) model.Peer {
+	return model.Peer{
+		Kind: model.PeerPods, Namespace: w.ID.Namespace, PodSelector: w.Selector, Workloads: []model.WorkloadID{w.ID},
+	}
+}
+
+func (r *resolver) match(namespace string, selector *metav1.LabelSelector, into []model.WorkloadID) []model.WorkloadID {
+	workloads := r.model.WorkloadsIn(namespace)
+	for i := range workloads {
+		if model.Matches(selector, workloads[i].Labels) {
+			into = append(into, workloads[i].ID)
+		}
+	}
+	return into
+}
+
+func (r *resolver) matchNamespaces(selector *metav1.LabelSelector) []string {
+	key := model.SelectorKey(selector)
+	if known, ok := r.namespaces[key]; ok {
+		return known
+	}
+	var found []string
+	for i := range r.model.Namespaces {
+		if model.Matches(selector, r.model.Namespaces[i].Labels) {
+			found = append(found, r.model.Namespaces[i].Name)
+		}
+	}
+	r.namespaces[key] = found
+	return found
+}
+
+// workloads looks the workloads of a peer up.
+func (r *resolver) workloads(peer *model.Peer) []*model.Workload {
+	found := make([]*model.Workload, 0, len(peer.Workloads))
+	for _, id := range peer.Workloads {
+		if w := r.model.Workload(id); w != nil {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// addressPeer resolves a CIDR with its exceptions. The kinds are validated on
+// reading; text that does not parse yields no address, which opens nothing.
+func addressPeer(cidr v1alpha1.CIDR, except []v1alpha1.CIDR) model.Peer {
+	peer := model.Peer{Kind: model.PeerAddresses}
+	prefix, err := netip.ParsePrefix(string(cidr))
+	if err != nil {
+		return peer
+	}
+	block := model.AddressBlock{CIDR: prefix.Masked()}
+	for _, text := range except {
+		if e, err := netip.ParsePrefix(string(text)); err == nil {
+			block.Except = append(block.Except, e.Masked())
+		}
+	}
+	slices.SortFunc(block.Except, comparePrefixes)
+	peer.Addresses = []model.AddressBlock{block}
+	return peer
+}
+
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}

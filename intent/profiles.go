@@ -1,0 +1,129 @@
+package intent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"floe.dev/palisade/api/v1alpha1"
+	"floe.dev/palisade/model"
+)
+
+// systemNamespaces are never governed unless a profile names them.
+var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system"}
+
+// palisadeLabel on a pod marks palisade's own namespace, whatever its name.
+const (
+	palisadeLabel      = "app.kubernetes.io/name"
+	palisadeLabelValue = "palisade"
+)
+
+// governNamespaces decides which profile governs each namespace: the highest
+// priority; none where the highest is shared.
+func (r *resolver) governNamespaces() {
+	profiles := slices.Clone(r.snapshot.Profiles)
+	slices.SortFunc(profiles, func(a, b v1alpha1.SecurityProfile) int {
+		if a.Spec.Priority != b.Spec.Priority {
+			return int(b.Spec.Priority) - int(a.Spec.Priority)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	used := map[string]bool{}
+	for i := range r.model.Namespaces {
+		namespace := &r.model.Namespaces[i]
+		chosen := r.choose(profiles, namespace)
+		for _, p := range chosen {
+			used[p.Name] = true
+		}
+		switch {
+		case len(chosen) == 1:
+			r.profiles[namespace.Name] = chosen[0]
+			namespace.Posture = postureOf(chosen[0])
+		case len(chosen) > 1:
+			r.conflict(namespace, chosen)
+		}
+	}
+	for i := range profiles {
+		if !used[profiles[i].Name] {
+			r.problem("ProfileGovernsNothing", model.Warning, ruleRef("SecurityProfile", "", profiles[i].Name), "spec.namespaceSelector",
+				"the profile governs no namespace: its selector matches none that was read, or a profile of higher priority governs them all",
+				"check the selector and the labels of the namespaces; kube-system and the like must be named by kubernetes.io/metadata.name")
+		}
+	}
+}
+
+// choose returns the profiles of the highest priority that select the namespace.
+func (r *resolver) choose(sorted []v1alpha1.SecurityProfile, namespace *model.Namespace) []*v1alpha1.SecurityProfile {
+	protected := r.isSystem(namespace.Name)
+	var chosen []*v1alpha1.SecurityProfile
+	for i := range sorted {
+		p := &sorted[i]
+		if len(chosen) > 0 && p.Spec.Priority < chosen[0].Spec.Priority {
+			break
+		}
+		selector := &p.Spec.NamespaceSelector
+		if !model.Matches(selector, namespace.Labels) || protected && !names(selector, namespace.Name) {
+			continue
+		}
+		chosen = append(chosen, p)
+	}
+	return chosen
+}
+
+func (r *resolver) conflict(namespace *model.Namespace, tied []*v1alpha1.SecurityProfile) {
+	var parts []string
+	for _, p := range tied {
+		parts = append(parts, p.Name)
+	}
+	r.problem("ProfileConflict", model.Error, namespace.Ref(), "",
+		fmt.Sprintf("the SecurityProfiles %s select namespace %s with equal priority %d: none of them governs it, and nothing is written there",
+			strings.Join(parts, " and "), namespace.Name, tied[0].Spec.Priority),
+		"give one of them a higher spec.priority, or make their selectors exclude each other")
+}
+
+// isSystem tells whether a namespace is governed only where a profile names it.
+func (r *resolver) isSystem(name string) bool {
+	m := &r.model.Cluster.Mesh
+	if slices.Contains(systemNamespaces, name) || name != "" && (name == m.Namespace || name == m.RootNamespace) {
+		return true
+	}
+	workloads := r.model.WorkloadsIn(name)
+	return slices.ContainsFunc(workloads, func(w model.Workload) bool { return w.Labels[palisadeLabel] == palisadeLabelValue })
+}
+
+// names tells whether a selector names one namespace outright.
+func names(selector *metav1.LabelSelector, namespace string) bool {
+	if selector.MatchLabels[corev1.LabelMetadataName] == namespace {
+		return true
+	}
+	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
+		return e.Key == corev1.LabelMetadataName && e.Operator == metav1.LabelSelectorOpIn && slices.Contains(e.Values, namespace)
+	})
+}
+
+func postureOf(p *v1alpha1.SecurityProfile) *model.Posture {
+	spec := &p.Spec
+	mtls := model.MTLSMode(spec.Mesh.MTLS)
+	if spec.Mesh.MTLS == v1alpha1.MTLSUnmanaged {
+		mtls = ""
+	}
+	version := string(spec.PodSecurity.Version)
+	return &model.Posture{
+		Profile:     p.Name,
+		Enforcement: model.Enforcement(spec.Enforcement),
+		Mesh: model.MeshPosture{
+			MTLS:          mtls,
+			Authorization: spec.Mesh.Authorization != v1alpha1.Disabled,
+			SidecarScope:  spec.Mesh.SidecarScope != v1alpha1.Disabled,
+		},
+		Network: model.NetworkPosture{DefaultDeny: true},
+		PodSecurity: model.PodSecurityPosture{
+			Enforce: string(spec.PodSecurity.Enforce), EnforceVersion: version,
+			Audit: string(spec.PodSecurity.Audit), AuditVersion: version,
+			Warn: string(spec.PodSecurity.Warn), WarnVersion: version,
+		},
+	}
+}
