@@ -40,15 +40,17 @@ func observed(m *model.Model, namespace string) bool {
 }
 
 // held tells whether it is unknown what the namespace of an object needs: its
-// layer is held, or nothing governs it because of an error, such as two
+// layer is held; or an error is about the whole cluster, such as two meshes to
+// choose from; or nothing governs the namespace because of an error, such as two
 // profiles of equal priority. What is there then stays.
 func (c *comparison) held(r model.Ref) bool {
 	if slices.ContainsFunc(layersOf(r), func(l model.Layer) bool { return c.model.IsHeld(r.Namespace, l) }) {
 		return true
 	}
 	n := c.model.Namespace(r.Namespace)
-	return n != nil && n.Posture == nil && slices.ContainsFunc(c.plan.Problems, func(p model.Problem) bool {
-		return p.Severity == model.Error && p.Subject == n.Ref()
+	return slices.ContainsFunc(c.plan.Problems, func(p model.Problem) bool {
+		about := p.Subject == model.Ref{} || n != nil && n.Posture == nil && p.Subject == n.Ref()
+		return p.Severity == model.Error && about
 	})
 }
 
@@ -72,7 +74,7 @@ func nameTaken(r model.Ref) model.Problem {
 func deletionHeld(r model.Ref) model.Problem {
 	return model.Problem{
 		Code: DeletionHeld, Severity: model.Warning, Subject: r,
-		Message: "the object seems no longer wanted, but what its namespace needs could not be worked out; it stays",
-		Fix:     "solve the other problems of namespace " + r.Namespace,
+		Message: "the object seems no longer wanted, but what its namespace needs could not be worked out, so it stays",
+		Fix:     "solve the errors among the problems of the cluster and of namespace " + r.Namespace,
 	}
 }

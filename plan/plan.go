@@ -8,7 +8,7 @@
 //	nothing                  any            Create
 //	an object of ours        the same       unchanged
 //	an object of ours        other content  Update
-//	an object of ours        nothing        Delete, but not where a namespace is held
+//	an object of ours        nothing        Delete, but not where it is unknown what is needed
 //	an object of another's   any            nothing, and Problem NameTaken
 //	an object of another's   nothing        nothing
 //	a Namespace              labels         Create or Update of these labels, nothing else of it
