@@ -154,6 +154,9 @@ func fitScalar(value any, t reflect.Type, path string) *misfit {
 	case reflect.String:
 		want = "a text"
 		_, ok = value.(string)
+		if _, isBool := value.(bool); isBool {
+			want = "a text (in quotes: YAML reads on, off, yes, no, y and n as true and false)"
+		}
 	case reflect.Bool:
 		want = "true or false"
 		_, ok = value.(bool)

@@ -66,7 +66,7 @@ func TestBrokenInput(t *testing.T) {
 		"namespace not DNS":      {"apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  namespace: The_Shop\n", `-:5 (document 1, Service The_Shop/a): metadata.namespace: "The_Shop"`},
 		"label of a number":      {"apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels:\n    version: 1.5\n", `-:6 (document 1, Service default/a): metadata.labels[version]: must be a text, is 1.5`},
 		"label that is a YAML boolean": {
-			"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels:\n    istio-injection: on\n", `metadata.labels[istio-injection]: must be a text, is true`,
+			"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n  labels:\n    istio-injection: on\n", `metadata.labels[istio-injection]: must be a text (in quotes: YAML reads on, off, yes, no, y and n as true and false), is true`,
 		},
 		"wrong type deep inside": {
 			deployment("app: a", "app: a", "  ports: [{containerPort: http}]"), `spec.template.spec.containers[0].ports[0].containerPort: must be a whole number of 32 bits, is the text "http"`,

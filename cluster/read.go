@@ -85,7 +85,9 @@ func (r *reader) chunk(c *chunk) outcome {
 		it, wrong := r.item(o)
 		it.chunk, it.number = c, i
 		out.faults = append(out.faults, wrong...)
-		out.items = append(out.items, it)
+		if len(wrong) == 0 {
+			out.items = append(out.items, it)
+		}
 	}
 	return out
 }
