@@ -54,18 +54,7 @@ func (h *home) ciliumPolicy(s *subject, dns *model.DNS) model.Object {
 	if len(ingress) > 0 {
 		spec["ingress"] = ingress
 	}
-	labels := map[string]any{}
-	for key, value := range h.labels() {
-		labels[key] = value
-	}
-	return model.Object{Phase: model.PhaseAllow, Tree: map[string]any{
-		"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy",
-		"metadata": map[string]any{
-			"namespace": h.namespace.Name, "name": name, "labels": labels,
-			"annotations": map[string]any{model.OriginAnnotation: originText(append(inLines, outLines...))},
-		},
-		"spec": spec,
-	}}
+	return h.object("cilium.io/v2", "CiliumNetworkPolicy", name, model.PhaseAllow, spec, append(inLines, outLines...))
 }
 
 func pick(all []special, inbound bool) []special {
@@ -113,7 +102,7 @@ func ciliumRule(s *special) map[string]any {
 // dnsVisibility sends the subject's questions to the resolver through Cilium's
 // DNS proxy: without it no name is ever learnt, and no name ever matches.
 func dnsVisibility(dns *model.DNS) map[string]any {
-	resolver := *dns.PodSelector.DeepCopy()
+	resolver := canonical(dns.PodSelector.DeepCopy())
 	metav1.AddLabelToSelector(&resolver, "k8s:io.kubernetes.pod.namespace", dns.Namespace)
 	var ports []any
 	for _, p := range mergePorts(dns.Ports) {
@@ -145,37 +134,6 @@ func ciliumPort(p model.Port) map[string]any {
 	to := map[string]any{"port": strconv.Itoa(int(p.Number)), "protocol": string(cmp.Or(p.Protocol, corev1.ProtocolTCP))}
 	if p.Number != 0 && p.Last() > p.Number {
 		to["endPort"] = int64(p.End)
-	}
-	return to
-}
-
-func selectorTree(selector *metav1.LabelSelector) map[string]any {
-	tree := map[string]any{}
-	if len(selector.MatchLabels) > 0 {
-		labels := map[string]any{}
-		for key, value := range selector.MatchLabels {
-			labels[key] = value
-		}
-		tree["matchLabels"] = labels
-	}
-	var expressions []any
-	for _, e := range canonical(selector).MatchExpressions {
-		expression := map[string]any{"key": e.Key, "operator": string(e.Operator)}
-		if len(e.Values) > 0 {
-			expression["values"] = texts(e.Values)
-		}
-		expressions = append(expressions, expression)
-	}
-	if len(expressions) > 0 {
-		tree["matchExpressions"] = expressions
-	}
-	return tree
-}
-
-func texts(from []string) []any {
-	to := make([]any, len(from))
-	for i, s := range from {
-		to[i] = s
 	}
 	return to
 }

@@ -30,57 +30,39 @@ func (s *subject) name() (string, model.Phase) {
 func (h *home) policy(s *subject) model.Object {
 	ingress := merge(s.ingress)
 	egress := merge(slices.Concat(h.base, s.egress))
-	name, phase := s.name()
-	policy := networkingv1.NetworkPolicy{
-		TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: h.namespace.Name, Name: name, Labels: h.labels(), Annotations: origins(ingress, egress),
-		},
-		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: s.selector,
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-		},
+	spec := map[string]any{
+		"podSelector": selectorTree(&s.selector),
+		"policyTypes": []any{string(networkingv1.PolicyTypeIngress), string(networkingv1.PolicyTypeEgress)},
 	}
-	for _, r := range ingress {
-		policy.Spec.Ingress = append(policy.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
-			From: writtenPeers(r.peers), Ports: writtenPorts(r.ports),
-		})
-	}
-	for _, r := range egress {
-		policy.Spec.Egress = append(policy.Spec.Egress, networkingv1.NetworkPolicyEgressRule{
-			To: writtenPeers(r.peers), Ports: writtenPorts(r.ports),
-		})
-	}
-	return model.ObjectFrom(&policy, phase)
-}
-
-func (h *home) labels() map[string]string {
-	return map[string]string{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: h.namespace.Posture.Profile}
-}
-
-// writtenPeers leaves the list out for anyone, and only for anyone.
-func writtenPeers(peers []peer) []networkingv1.NetworkPolicyPeer {
-	var to []networkingv1.NetworkPolicyPeer
-	for i := range peers {
-		if !peers[i].anyone {
-			to = append(to, peers[i].written)
+	lines := make([]string, 0, len(ingress)+len(egress))
+	write := func(direction, peers string, rules []rule) {
+		var trees []any
+		for i := range rules {
+			trees = append(trees, ruleTree(&rules[i], peers))
+			lines = append(lines, originLine(direction, i, rules[i].origins))
+		}
+		if len(trees) > 0 {
+			spec[direction] = trees
 		}
 	}
-	return to
+	write("ingress", "from", ingress)
+	write("egress", "to", egress)
+	name, phase := s.name()
+	return h.object("networking.k8s.io/v1", "NetworkPolicy", name, phase, spec, lines)
 }
 
-func origins(ingress, egress []rule) map[string]string {
-	var lines []string
-	for i := range ingress {
-		lines = append(lines, originLine("ingress", i, ingress[i].origins))
+// object is a policy of the namespace with palisade's mark and the origin of each of its rules.
+func (h *home) object(apiVersion, kind, name string, phase model.Phase, spec map[string]any, origins []string) model.Object {
+	metadata := map[string]any{
+		"namespace": h.namespace.Name, "name": name,
+		"labels": map[string]any{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: h.namespace.Posture.Profile},
 	}
-	for i := range egress {
-		lines = append(lines, originLine("egress", i, egress[i].origins))
+	if len(origins) > 0 {
+		metadata["annotations"] = map[string]any{model.OriginAnnotation: originText(origins)}
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return map[string]string{model.OriginAnnotation: originText(lines)}
+	return model.Object{Phase: phase, Tree: map[string]any{
+		"apiVersion": apiVersion, "kind": kind, "metadata": metadata, "spec": spec,
+	}}
 }
 
 func originLine(direction string, index int, origins []string) string {

@@ -4,9 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-
 	"floe.dev/palisade/model"
 )
 
@@ -50,19 +47,4 @@ func portsKey(ports []model.Port) string {
 		b.WriteByte(' ')
 	}
 	return b.String()
-}
-
-func writtenPorts(ports []model.Port) []networkingv1.NetworkPolicyPort {
-	var to []networkingv1.NetworkPolicyPort
-	for _, p := range ports {
-		written := networkingv1.NetworkPolicyPort{Protocol: new(p.Protocol)}
-		if p.Number != 0 {
-			written.Port = new(intstr.FromInt32(p.Number))
-		}
-		if p.Number != 0 && p.Last() > p.Number {
-			written.EndPort = new(p.End)
-		}
-		to = append(to, written)
-	}
-	return to
 }
