@@ -200,8 +200,8 @@ func TestTrap25AnywhereOutsideIsNeitherPodsNorTheMetadataService(t *testing.T) {
 			access := strings.Replace(apiAccess, "{preset: APIServer}", to, 1)
 			access = strings.Replace(access, "]}", "], ports: [{port: 443}]}", 1)
 			w := wireOf(t, runYAML(t, none, facts, kubeDNS, profile, plainShop, web, access))
-			assert.True(t, w.allows(t, "shop/web", "203.0.113.7", model.TCP(443)))
-			assert.False(t, w.allows(t, "shop/web", "203.0.113.7", model.TCP(80)))
+			assert.True(t, w.allows(t, "shop/web", "93.184.215.14", model.TCP(443)))
+			assert.False(t, w.allows(t, "shop/web", "93.184.215.14", model.TCP(80)))
 			for _, inside := range []string{"10.244.1.2", "10.96.0.44", "172.18.0.2", "169.254.169.254"} {
 				assert.False(t, w.allows(t, "shop/web", inside, model.TCP(443)), "%s: where policies see pods as addresses, this is one", inside)
 			}

@@ -17,6 +17,9 @@ var probeSources = []netip.Prefix{
 	netip.PrefixFrom(netip.MustParseAddr("fd16:9254:7127:1337:ffff:ffff:ffff:ffff"), 81).Masked(),
 }
 
+// mergeMetricsAnnotation takes a pod out of Istio's merging of metrics, which is on by default.
+const mergeMetricsAnnotation = "prometheus.istio.io/merge-metrics"
+
 // Facts tells what Istio makes of a workload.
 func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	e := d.enrolment(w)
@@ -30,6 +33,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.DialsTunnel = e.mode == model.ModeAmbient || e.mode == model.ModeSidecar && d.mesh.Ambient
 	facts.ControlPlane = d.controlPlane(e)
 	facts.MetricsPorts = metricsPorts(w, e)
+	facts.MergesMetrics = e.mode == model.ModeSidecar && w.Annotations[mergeMetricsAnnotation] != "false"
 	facts.ProbePorts = probePorts(w, e)
 	facts.Bypasses = bypasses(w, e)
 	facts.Injected = d.injectedContainers(w, e)
