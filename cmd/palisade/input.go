@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -98,15 +97,16 @@ func (in *input) outcome(r engine.Result) error {
 	}
 }
 
-// noteUnknown tells of objects that were not looked at.
-func noteUnknown(w io.Writer, unknown map[string]int) {
+// noteUnknown tells of objects that were not looked at, in a line or none.
+func noteUnknown(unknown map[string]int) string {
 	total := 0
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(unknown)) {
 		total += unknown[kind]
 		kinds = append(kinds, fmt.Sprintf("%s: %d", kind, unknown[kind]))
 	}
-	if total > 0 {
-		fmt.Fprintf(w, "palisade: note: objects of kinds that it does not look at: %d (%s)\n", total, strings.Join(kinds, ", "))
+	if total == 0 {
+		return ""
 	}
+	return fmt.Sprintf("palisade: note: objects of kinds that it does not look at: %d (%s)\n", total, strings.Join(kinds, ", "))
 }

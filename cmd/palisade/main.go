@@ -100,5 +100,6 @@ func printError(w io.Writer, err error) {
 	if errors.As(err, &faults) {
 		message = strings.ReplaceAll(message, "\n", "\npalisade: ")
 	}
-	fmt.Fprintf(w, "palisade: %s\n", message)
+	// There is nobody left to tell that this could not be written.
+	_, _ = fmt.Fprintf(w, "palisade: %s\n", message)
 }

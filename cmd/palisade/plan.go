@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +54,9 @@ func (o *planOptions) run(s streams) error {
 	if err != nil {
 		return err
 	}
-	noteUnknown(s.err, r.Plan.Unknown)
+	if _, err := io.WriteString(s.err, noteUnknown(r.Plan.Unknown)); err != nil {
+		return err
+	}
 	if _, err := s.out.Write(data); err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -56,12 +56,11 @@ func (o *renderOptions) run(s streams) error {
 			return err
 		}
 	}
-	noteUnknown(s.err, r.Plan.Unknown)
-	noteObserved(s.err, r)
-	if _, err := s.err.Write(report.Problems(r.Plan.Problems, nil)); err != nil {
-		return err
-	}
-	if _, err := s.err.Write(report.Findings(o.grave(r), nil)); err != nil {
+	var notes bytes.Buffer
+	notes.WriteString(noteUnknown(r.Plan.Unknown) + noteObserved(r))
+	notes.Write(report.Problems(r.Plan.Problems, nil))
+	notes.Write(report.Findings(o.grave(r), nil))
+	if _, err := s.err.Write(notes.Bytes()); err != nil {
 		return err
 	}
 	if _, err := s.out.Write(data); err != nil {
@@ -70,8 +69,8 @@ func (o *renderOptions) run(s streams) error {
 	return o.outcome(r)
 }
 
-// noteObserved tells which namespaces are left out because their profile only observes.
-func noteObserved(w io.Writer, r engine.Result) {
+// noteObserved tells, in a line or none, which namespaces are left out because their profile only observes.
+func noteObserved(r engine.Result) string {
 	var names []string
 	for i := range r.Model.Namespaces {
 		n := &r.Model.Namespaces[i]
@@ -80,7 +79,8 @@ func noteObserved(w io.Writer, r engine.Result) {
 		}
 	}
 	slices.Sort(names)
-	if len(names) > 0 {
-		fmt.Fprintf(w, "palisade: note: left out, because their profiles only observe: %s\n", strings.Join(names, ", "))
+	if len(names) == 0 {
+		return ""
 	}
+	return fmt.Sprintf("palisade: note: left out, because their profiles only observe: %s\n", strings.Join(names, ", "))
 }

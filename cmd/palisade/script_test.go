@@ -38,7 +38,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
-			"valid": func(ts *testscript.TestScript, neg bool, args []string) { valid(ts, filepath.Join(schemas, args[0]), args[1]) },
+			"valid": func(ts *testscript.TestScript, neg bool, args []string) {
+				valid(ts, filepath.Join(schemas, args[0]), args[1])
+			},
 			"count": count,
 		},
 	})
