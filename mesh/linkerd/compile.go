@@ -3,6 +3,7 @@ package linkerd
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -54,10 +55,15 @@ func (c *compiler) problem(code string, severity model.Severity, subject model.R
 // flowProblem reports once what concerns a flow, whichever of its servers is at hand.
 func (c *compiler) flowProblem(f *model.Flow, code string, severity model.Severity, message, fix string) {
 	key := code + "\x00" + f.Origin.String() + "\x00" + message
-	if !c.said[key] {
-		c.said[key] = true
-		c.problem(code, severity, f.Origin.Ref, f.Origin.Part, message, fix)
+	if c.said[key] {
+		return
 	}
+	c.said[key] = true
+	field := f.Origin.Part
+	if strings.Contains(field, " ") { // words, not a path
+		field = ""
+	}
+	c.problem(code, severity, f.Origin.Ref, field, message, fix)
 }
 
 func (c *compiler) identityUnknown() {

@@ -17,6 +17,14 @@ type permission struct {
 	origins []model.Origin
 }
 
+// with joins two permissions. One to nobody adds nothing, not even its origin.
+func (p permission) with(other permission) permission {
+	if other.clients.empty() {
+		return p
+	}
+	return permission{clients: p.clients.with(other.clients), origins: slices.Concat(p.origins, other.origins)}
+}
+
 // cell is a part of the paths of one Server on which, method by method, the same
 // clients are permitted. The empty method stands for all that are not listed.
 type cell struct {
@@ -62,8 +70,7 @@ func addRequests(rules map[pattern]map[string]permission, g grant, h model.HTTPM
 			rules[p] = map[string]permission{}
 		}
 		for _, method := range methods {
-			was := rules[p][method]
-			rules[p][method] = permission{clients: was.clients.with(g.clients), origins: append(slices.Clone(was.origins), g.origin)}
+			rules[p][method] = rules[p][method].with(permission{clients: g.clients, origins: []model.Origin{g.origin}})
 		}
 	}
 }
@@ -80,8 +87,7 @@ func permissionsOf(rules map[pattern]map[string]permission, around []pattern) ma
 		for _, q := range around {
 			for listed, p := range rules[q] {
 				if listed == method || listed == "" {
-					was := joined[method]
-					joined[method] = permission{clients: was.clients.with(p.clients), origins: append(slices.Clone(was.origins), p.origins...)}
+					joined[method] = joined[method].with(p)
 				}
 			}
 		}
@@ -128,15 +134,18 @@ func (out *writer) routes(serverName, readable string, grants []grant) {
 				continue
 			}
 			key := p.clients.key()
-			set := sets[key]
-			sets[key] = permission{clients: p.clients, origins: append(set.origins, p.origins...)}
+			sets[key] = permission{clients: p.clients, origins: slices.Concat(sets[key].origins, p.origins)}
 			matches[key] = append(matches[key], httpRouteMatch{Path: &path, Method: method})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(sets)) {
 		for i, part := range slices.Collect(slices.Chunk(matches[key], mostMatches*mostRules)) {
 			name := model.NameFor(readable+"-route", serverName+" "+key+" "+strconv.Itoa(i))
-			out.route(name, serverName, part, sets[key].origins)
+			origins := sets[key].origins
+			if len(origins) == 0 {
+				origins = []model.Origin{out.profile()}
+			}
+			out.route(name, serverName, part, origins)
 			out.authorize(objectRef{Group: policyGroup, Kind: "HTTPRoute", Name: name}, readable+"-route", sets[key].clients, sets[key].origins)
 		}
 	}
@@ -146,7 +155,7 @@ func (out *writer) routes(serverName, readable string, grants []grant) {
 func (out *writer) path(each cell, cells []cell) (httpPathMatch, bool) {
 	var inside []pattern
 	for _, other := range cells {
-		if other.pattern != each.pattern && each.pattern.covers(other.pattern) {
+		if other.pattern != each.pattern && each.pattern.covers(other.pattern) && !agreesAtRoot(each, other) {
 			inside = append(inside, other.pattern)
 		}
 	}
@@ -158,6 +167,21 @@ func (out *writer) path(each cell, cells []cell) (httpPathMatch, bool) {
 		return path, false
 	}
 	return path, true
+}
+
+// agreesAtRoot tells whether the exact path "/" need not be cut out of the prefix
+// "/", which is as long: where both answer a method they then answer alike, and a
+// match that names the method goes before one that does not.
+func agreesAtRoot(each, other cell) bool {
+	if each.pattern != everyPath || other.pattern != (pattern{text: "/"}) {
+		return false
+	}
+	for method, p := range each.methods {
+		if p.clients.key() != other.methods[method].clients.key() {
+			return false
+		}
+	}
+	return true
 }
 
 func (out *writer) notExpressible(code string, origins []model.Origin, message string) {

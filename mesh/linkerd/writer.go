@@ -150,6 +150,8 @@ func readableClients(clients clientSet) string {
 		return "any-identity"
 	case count > 0:
 		first, _, _ = strings.Cut(clients.identities[0], ".serviceaccount.")
+	case clients.key() == anyone().key():
+		return "anyone"
 	default:
 		first, count = clients.networks[0].CIDR, len(clients.networks)
 	}
