@@ -82,6 +82,7 @@ func parseFixture(t *testing.T, text string) (*Dialect, *model.Model) {
 		}
 		m.Namespaces = append(m.Namespaces, namespace)
 	}
+	slices.SortFunc(m.Namespaces, func(a, b model.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	for _, s := range f.Services {
 		namespace, name, _ := strings.Cut(s.Name, "/")
 		m.Services = append(m.Services, model.Service{Namespace: namespace, Name: name, Annotations: s.Annotations, Selector: s.Selector, Ports: s.Ports})

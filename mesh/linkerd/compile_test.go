@@ -1,0 +1,260 @@
+package linkerd
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"floe.dev/palisade/model"
+)
+
+const apiAndWeb = `
+workloads:
+- {name: shop/api, spec: {containers: [{name: api, ports: [{containerPort: 8080, name: http, protocol: TCP}]}]}}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/api], ports: ["8080"]}
+`
+
+func TestAServerOfSomebodyElseLeavesThePortToIt(t *testing.T) {
+	for name, spec := range map[string]string{
+		"by number": `{podSelector: {matchLabels: {app: api}}, port: 8080}`,
+		"by name":   `{podSelector: {}, port: http}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, m := parseFixture(t, shop+apiAndWeb+`
+existing:
+- {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: theirs, namespace: shop}, spec: `+spec+`}
+`)
+			objects, problems := d.Compile(m)
+			require.Equal(t, []string{"ServerShadowed"}, codes(problems))
+			require.Equal(t, "theirs", problems[0].Subject.Name)
+			require.Empty(t, objects)
+		})
+	}
+}
+
+func TestAServerForOtherPodsOrOfPalisadeItselfShadowsNothing(t *testing.T) {
+	d, m := parseFixture(t, shop+apiAndWeb+`
+existing:
+- {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: other, namespace: shop}, spec: {podSelector: {matchLabels: {app: db}}, port: 8080}}
+- {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: port, namespace: shop}, spec: {podSelector: {}, port: 9999}}
+- {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: elsewhere, namespace: other}, spec: {podSelector: {}, port: 8080}}
+- apiVersion: policy.linkerd.io/v1beta1
+  kind: Server
+  metadata: {name: ours, namespace: shop, labels: {app.kubernetes.io/managed-by: palisade}}
+  spec: {podSelector: {}, port: 8080}
+`)
+	objects, problems := d.Compile(m)
+	require.Empty(t, problems)
+	require.Len(t, serversByPort(objects), 1)
+}
+
+func TestNothingIsWrittenWhereTheNamespaceIsHeldOrNotGoverned(t *testing.T) {
+	for _, layer := range []model.Layer{model.LayerAuthorization, model.LayerMTLS} {
+		d, m := parseFixture(t, shop+apiAndWeb)
+		m.Held = []model.Hold{{Namespace: "shop", Layer: layer}}
+		objects, _ := d.Compile(m)
+		require.Empty(t, objects, layer)
+	}
+	for _, posture := range []*model.Posture{nil, {}, {Mesh: model.MeshPosture{MTLS: model.MTLSPermissive}}} {
+		d, m := parseFixture(t, shop+apiAndWeb)
+		m.Namespaces[0].Posture = posture
+		objects, problems := d.Compile(m)
+		require.Empty(t, objects)
+		require.Empty(t, problems)
+	}
+}
+
+func TestTheControlPlanesOwnNamespaceGetsNoServers(t *testing.T) {
+	d, m := parseFixture(t, shop+apiAndWeb)
+	m.Cluster.Mesh.Namespace = "shop"
+	d = New(m.Cluster.Mesh)
+	objects, problems := d.Compile(m)
+	require.Empty(t, objects)
+	require.Equal(t, []string{"ControlPlaneNotGoverned"}, codes(problems))
+}
+
+// TestStances goes through posture and exemptions. Without mTLS there are no identities
+// to ask for; without authorization mTLS still holds.
+func TestStances(t *testing.T) {
+	web := []string{"web.shop.serviceaccount.identity.linkerd.cluster.local"}
+	everyone := []string{"0.0.0.0/0", "::/0"}
+	for name, c := range map[string]struct {
+		posture model.MeshPosture
+		relaxed []model.Relaxation
+		want    []string
+		codes   []string
+	}{
+		"strict with authorization": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true}, want: web},
+		"unmanaged mTLS":            {posture: model.MeshPosture{Authorization: true}, want: web},
+		"strict alone":              {posture: model.MeshPosture{MTLS: model.MTLSStrict}, want: []string{"*"}},
+		"permissive": {posture: model.MeshPosture{MTLS: model.MTLSPermissive, Authorization: true}, want: everyone,
+			codes: []string{"PermissiveIsOpen"}},
+		"mTLS exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerMTLS}}, want: everyone},
+		"authorization exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerAuthorization, Ports: []model.Port{model.TCP(8080)}}}, want: []string{"*"}},
+		"another port exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerMTLS, Ports: []model.Port{model.TCP(9000)}}}, want: web},
+		"another layer exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerNetwork}}, want: web},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, m := parseFixture(t, shop+apiAndWeb)
+			m.Namespaces[0].Posture.Mesh = c.posture
+			m.Workload(deployment("shop/api")).Relaxed = c.relaxed
+			objects, problems := d.Compile(m)
+			require.Equal(t, c.codes, codes(problems))
+			require.Equal(t, c.want, permitted(objects, "Server", serversByPort(objects)["api:8080"].Ref().Name))
+		})
+	}
+}
+
+// What is not known about a client keeps it out, and a problem names what would supply it.
+func TestUnknownClientsStayClosed(t *testing.T) {
+	for flow, want := range map[string]struct{ code, fix string }{
+		`from: [APIServer], plaintext: true`:     {"APIServerUnknown", "--api-server"},
+		`from: [Nodes], plaintext: true`:         {"NodesUnknown", "--node-cidr"},
+		`from: [ops/outside], plaintext: true`:   {"PodCIDRsUnknown", "--pod-cidr"},
+		`from: [ops/outside]`:                    {"ClientHasNoIdentity", "mesh"},
+		`from: [Internet], plaintext: true`:      {"ClientNotExpressible", "addresses"},
+		`from: [ops/daemon], plaintext: true`:    {"NodesUnknown", "--node-cidr"},
+		`from: [shop/web, ops/outside, ops/sad]`: {"ClientHasNoIdentity", "mesh"},
+	} {
+		t.Run(flow, func(t *testing.T) {
+			d, m := parseFixture(t, shop+`
+- {name: ops}
+workloads:
+- {name: shop/api, spec: {containers: [{name: api}]}}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+- {name: ops/outside, spec: {containers: [{name: o}]}}
+- {name: ops/daemon, spec: {hostNetwork: true, containers: [{name: o}]}}
+flows:
+- {rule: shop/x, `+flow+`, to: [shop/api], ports: ["8080"]}
+`)
+			m.Cluster.NodeCIDRs = nil
+			objects, problems := d.Compile(m)
+			require.Equal(t, []string{want.code}, codes(problems))
+			require.Contains(t, problems[0].Fix, want.fix)
+			for _, who := range permitted(objects, "Server", serversByPort(objects)["api:8080"].Ref().Name) {
+				require.Contains(t, who, "web.shop.", "only who is known")
+			}
+		})
+	}
+}
+
+func TestPlaintextClientsComeByAddress(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+- {name: ops}
+workloads:
+- {name: shop/api, spec: {containers: [{name: api}]}}
+- {name: ops/prometheus, spec: {containers: [{name: o}]}}
+- {name: ops/ingress, spec: {hostNetwork: true, containers: [{name: o}]}}
+flows:
+- {rule: shop/scrape, from: [ops/prometheus], to: [shop/api], ports: ["9090", "4191"], plaintext: true}
+- {rule: shop/ingress, from: [ops/ingress], to: [shop/api], ports: ["8080"], plaintext: true}
+`)
+	m.Cluster.PodCIDRs = prefixes("10.244.0.0/16", "fd00:10:244::/56")
+	objects, problems := d.Compile(m)
+	require.Equal(t, []string{"PlaintextByAddress"}, codes(problems))
+	servers := serversByPort(objects)
+	require.Equal(t, []string{"10.244.0.0/16", "fd00:10:244::/56"}, permitted(objects, "Server", servers["api:9090"].Ref().Name))
+	require.Equal(t, []string{"10.1.0.0/16"}, permitted(objects, "Server", servers["api:8080"].Ref().Name), "pods on the host's network come from the nodes")
+	require.NotContains(t, servers, "api:4191", "the proxy's own port is no Server's")
+}
+
+func TestOfARangeOnlyDeclaredPortsAreHeld(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+workloads:
+- {name: shop/api, spec: {containers: [{name: api, ports: [{containerPort: 8080, protocol: TCP}, {containerPort: 9999, protocol: TCP}]}]}}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/api], ports: ["8000-8100"]}
+`)
+	objects, problems := d.Compile(m)
+	require.Equal(t, []string{"PortRangeNotExpressible"}, codes(problems))
+	servers := serversByPort(objects)
+	require.Len(t, servers, 2)
+	require.Len(t, permitted(objects, "Server", servers["api:8080"].Ref().Name), 1)
+	require.Empty(t, permitted(objects, "Server", servers["api:9999"].Ref().Name))
+}
+
+func TestSelectorsThatFindEachOthersPodsAreReported(t *testing.T) {
+	d, m := parseFixture(t, shop+apiAndWeb)
+	web := m.Workload(deployment("shop/web"))
+	web.Labels["tier"] = "back"
+	m.Workload(deployment("shop/api")).Labels["app"] = "web"
+	_, problems := d.Compile(m)
+	require.Equal(t, []string{"SelectorsOverlap"}, codes(problems))
+}
+
+func TestPodsOfOneSelectorShareAServer(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+workloads:
+- {name: shop/a, labels: {app: same}, spec: {containers: [{name: a, ports: [{containerPort: 8080, protocol: TCP}]}]}}
+- {name: shop/b, labels: {app: same}, spec: {containers: [{name: b, ports: [{containerPort: 8080, protocol: TCP}]}]}}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/b], ports: ["8080"]}
+`)
+	objects, problems := d.Compile(m)
+	require.Empty(t, problems)
+	servers := serversByPort(objects)
+	require.Len(t, servers, 1)
+	require.Len(t, permitted(objects, "Server", servers["same:8080"].Ref().Name), 1)
+}
+
+// TestOneMoreRuleChangesOnlyItsOwnObjects is what makes plans readable.
+func TestOneMoreRuleChangesOnlyItsOwnObjects(t *testing.T) {
+	const base = `
+workloads:
+- {name: shop/api, spec: {containers: [{name: api, ports: [{containerPort: 8080, protocol: TCP}]}]}}
+- {name: shop/db, spec: {containers: [{name: db, ports: [{containerPort: 5432, protocol: TCP}]}]}}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/api], ports: ["8080"]}
+`
+	d, m := parseFixture(t, shop+base)
+	before, _ := d.Compile(m)
+	d, m = parseFixture(t, shop+base+`
+- {rule: shop/db, from: [shop/api], to: [shop/db], ports: ["5432"]}
+`)
+	after, _ := d.Compile(m)
+	for _, o := range before {
+		require.Contains(t, after, o)
+	}
+	require.Len(t, after, len(before)+2, "one policy and one authentication")
+}
+
+func TestAppProtocolIsWrittenWhereItCannotBreakAProbe(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+services:
+- {name: shop/api, selector: {app: api}, ports: [{port: 80, targetPort: 8080, protocol: TCP, appProtocol: http}, {port: 81, targetPort: 8081, protocol: TCP, appProtocol: grpc}, {port: 82, targetPort: 8082, protocol: TCP, appProtocol: kubernetes.io/h2c}]}
+workloads:
+- name: shop/api
+  spec:
+    containers:
+    - name: api
+      ports: [{containerPort: 8080, protocol: TCP}, {containerPort: 8081, protocol: TCP}, {containerPort: 8082, protocol: TCP}, {containerPort: 8083, protocol: TCP}]
+      readinessProbe: {httpGet: {path: /, port: 8082}}
+`)
+	objects, _ := d.Compile(m)
+	for port, want := range map[string]any{"api:8080": "HTTP/1", "api:8081": "HTTP/2", "api:8082": nil, "api:8083": nil} {
+		require.Equal(t, want, serversByPort(objects)[port].Map("spec")["proxyProtocol"], port)
+	}
+}
+
+func TestObjectsOfOthersThatLetPlaintextInAreFound(t *testing.T) {
+	_, m := parseFixture(t, shop+apiAndWeb+`
+existing:
+- {apiVersion: policy.linkerd.io/v1beta3, kind: Server, metadata: {name: a, namespace: shop}, spec: {podSelector: {}, port: 1, accessPolicy: all-unauthenticated}}
+- {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: b, namespace: shop}, spec: {targetRef: {kind: Namespace, name: shop}, requiredAuthenticationRefs: []}}
+- {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: fine, namespace: shop}, spec: {targetRef: {kind: Namespace, name: shop}, requiredAuthenticationRefs: [{kind: ServiceAccount, name: x}]}}
+- {apiVersion: policy.linkerd.io/v1beta1, kind: ServerAuthorization, metadata: {name: c, namespace: shop}, spec: {server: {name: x}, client: {unauthenticated: true}}}
+- {apiVersion: policy.linkerd.io/v1beta3, kind: Server, metadata: {name: fine2, namespace: shop}, spec: {podSelector: {}, port: 1, accessPolicy: all-authenticated}}
+`)
+	findings := Findings(m)
+	require.Len(t, findings, 3)
+	require.Equal(t, []string{"PlaintextAuthorized"}, findingCodes(findings))
+}
