@@ -79,14 +79,15 @@ func (e InputErrors) Unwrap() []error {
 	return all
 }
 
-// errorOrNil sorts the faults of each file by line; the files keep the order in which they were given.
-func (e InputErrors) errorOrNil(files map[string]int) error {
-	if len(e) == 0 {
-		return nil
+// sorted orders the faults by file, in the order in which the files were read, and by place. Those of no file come first.
+func (e InputErrors) sorted(files []file) InputErrors {
+	order := map[string]int{}
+	for i, f := range files {
+		order[f.path] = i + 1
 	}
 	slices.SortStableFunc(e, func(a, b *InputError) int {
 		return cmp.Or(
-			cmp.Compare(files[a.Source.File], files[b.Source.File]),
+			cmp.Compare(order[a.Source.File], order[b.Source.File]),
 			cmp.Compare(a.Source.Document, b.Source.Document),
 			cmp.Compare(a.Source.Line, b.Source.Line),
 			cmp.Compare(a.Field, b.Field),

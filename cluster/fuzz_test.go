@@ -16,7 +16,7 @@ import (
 )
 
 // roundTrip writes what was accepted as JSON and reads it again: it must be accepted again, and be the same.
-func roundTrip(t *testing.T, s *intent.Snapshot) {
+func roundTrip(t *testing.T, r *reader, s *intent.Snapshot) {
 	list := map[string]any{"apiVersion": "v1", "kind": "List"}
 	var items []any
 	for i := range s.Profiles {
@@ -37,8 +37,8 @@ func roundTrip(t *testing.T, s *intent.Snapshot) {
 	list["items"] = items
 	data, err := json.Marshal(list)
 	require.NoError(t, err)
-	again, err := Read([]string{"-"}, strings.NewReader(string(data)), Options{})
-	require.NoError(t, err)
+	again, _, faults := r.files([]file{{path: "-", data: data}})
+	require.Empty(t, faults)
 	require.Equal(t, plain(t, s.Profiles), plain(t, again.Profiles))
 	require.Equal(t, plain(t, s.Rules), plain(t, again.Rules))
 	require.Equal(t, plain(t, s.ExternalAccess), plain(t, again.ExternalAccess))
@@ -62,21 +62,25 @@ func trees(s *intent.Snapshot) []map[string]any {
 }
 
 // fuzzText reads any text; it must not panic, and errors and results must hold together.
-func fuzzText(t *testing.T, text string) {
-	s, err := Read([]string{"-"}, strings.NewReader(text), Options{})
-	if err != nil {
-		require.Nil(t, s)
-		for _, fault := range err.(InputErrors) {
+func fuzzText(f *testing.F) {
+	own, err := newOwnKinds()
+	require.NoError(f, err)
+	r := &reader{namespace: "default", own: own} // made once: its schemas take long to prepare
+	f.Fuzz(func(t *testing.T, text string) {
+		s, _, faults := r.files([]file{{path: "-", data: []byte(text)}})
+		for _, fault := range faults {
 			require.Equal(t, "-", fault.Source.File)
 			require.LessOrEqual(t, fault.Source.Line, strings.Count(text, "\n")+2, fault.Error())
 		}
-		return
-	}
-	for i := range s.Workloads {
-		require.NotNil(t, s.Workloads[i].NamespaceLabels)
-		require.NotEqual(t, model.Source{}, s.Workloads[i].Source)
-	}
-	roundTrip(t, s)
+		if len(faults) > 0 {
+			return
+		}
+		for i := range s.Workloads {
+			require.NotNil(t, s.Workloads[i].NamespaceLabels)
+			require.NotEqual(t, model.Source{}, s.Workloads[i].Source)
+		}
+		roundTrip(t, r, s)
+	})
 }
 
 func seed(f *testing.F, patterns ...string) {
@@ -96,7 +100,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("--- # x\r\n" + deployment("app: a", "app: a", "") + "...\n%YAML 1.1\n---\n{\"a\":1}{\"a\":2}")
 	f.Add(dumpedPod("a", "app: a", "ReplicaSet/b", "Running"))
 	f.Add("apiVersion: v1\nkind: List\nitems: [{<<: &a {kind: Service}, metadata: *a}]")
-	f.Fuzz(fuzzText)
+	fuzzText(f)
 }
 
 // FuzzYAML holds the reading of YAML to what kubectl's library makes of it.
@@ -135,7 +139,7 @@ func normal(t *testing.T, v any) any {
 
 func fuzzKind(f *testing.F, kind string) {
 	seed(f, "../api/v1alpha1/testdata/valid/"+kind+"-*.yaml", "../api/v1alpha1/testdata/invalid/"+kind+"-*.yaml")
-	f.Fuzz(fuzzText)
+	fuzzText(f)
 }
 
 func FuzzSecurityProfile(f *testing.F)  { fuzzKind(f, "securityprofile") }

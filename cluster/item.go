@@ -126,6 +126,9 @@ func (r *reader) ownItem(o *object, it *item) InputErrors {
 	if err != nil {
 		return InputErrors{o.fault("", "%v", err)}
 	}
+	if o.tree["metadata"] == nil {
+		o.tree["metadata"] = map[string]any{}
+	}
 	if meta, ok := o.tree["metadata"].(map[string]any); ok && kind.namespaced && meta["namespace"] == nil {
 		meta["namespace"] = r.namespace
 		o.ref.Namespace = r.namespace

@@ -35,24 +35,27 @@ func Read(paths []string, stdin io.Reader, opts Options) (*intent.Snapshot, erro
 		return nil, err
 	}
 	files, faults := readFiles(paths, stdin)
-	order := map[string]int{}
-	var chunks []*chunk
-	for i, f := range files {
-		order[f.path] = i
-		chunks = append(chunks, split(f)...)
-	}
 	r := &reader{namespace: opts.DefaultNamespace, own: own}
-	items, wrong := collect(chunks, r.chunks(chunks))
-	faults = append(faults, wrong...)
-	if len(chunks) == 0 && len(faults) == 0 {
+	snapshot, read, wrong := r.files(files)
+	if faults = append(faults, wrong...); read == 0 && len(faults) == 0 {
 		faults = InputErrors{{Source: model.Source{File: strings.Join(paths, ", ")}, Message: "no manifests found"}}
 	}
-	g := &gatherer{reader: r, items: items}
-	snapshot := g.gather()
-	if err := append(faults, g.faults...).errorOrNil(order); err != nil {
-		return nil, err
+	if len(faults) > 0 {
+		return nil, faults.sorted(files)
 	}
 	return snapshot, nil
+}
+
+// files reads the content of files. It also tells how many pieces of it there were to read.
+func (r *reader) files(files []file) (*intent.Snapshot, int, InputErrors) {
+	var chunks []*chunk
+	for _, f := range files {
+		chunks = append(chunks, split(f)...)
+	}
+	items, faults := collect(chunks, r.chunks(chunks))
+	g := &gatherer{reader: r, items: items}
+	snapshot := g.gather()
+	return snapshot, len(chunks), append(faults, g.faults...)
 }
 
 // outcome is what one chunk gave.
