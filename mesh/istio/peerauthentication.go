@@ -133,6 +133,9 @@ func (c *compilation) exceptions(n *model.Namespace) {
 // clients have no identity, and exemptions. What never passes the proxy needs none.
 func (c *compilation) exceptionOf(w *model.Workload) *exception {
 	e := &exception{ports: map[uint32]bool{}, from: origins{}}
+	if isGateway(w) {
+		return e // listeners of gateways are as their Gateway says; PeerAuthentication does not touch them
+	}
 	for _, f := range c.byServer[w.ID] {
 		if !f.Plaintext {
 			c.unrewrittenProbes(w, f)
