@@ -28,8 +28,8 @@ func (c *compiler) addresses(origin model.Origin, of *model.Peer, inbound bool) 
 		if !c.mayOpen(origin, cidr, inbound) {
 			continue
 		}
-		p, any := carve(cidr, slices.Concat(of.Addresses[i].Except, holes))
-		if !any {
+		p, left := carve(cidr, slices.Concat(of.Addresses[i].Except, holes))
+		if !left {
 			c.problem(origin, nothingLeft.about(cidr.String()))
 			continue
 		}
@@ -65,7 +65,7 @@ func (c *compiler) internet(origin model.Origin) []peer {
 		if !c.rangesKnown(everything, false) {
 			c.problem(origin, clusterRangesAssumed.about("the Internet"))
 		}
-		if p, any := carve(everything, slices.Concat(specialRanges, c.egressHoles)); any {
+		if p, left := carve(everything, slices.Concat(specialRanges, c.egressHoles)); left {
 			peers = append(peers, p)
 		}
 	}
