@@ -62,7 +62,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: app-%[2]d
-  namespace: ns-%[1]04d
+  namespace: ns-%04[1]d
   labels: {app: app-%[2]d}
 spec:
   replicas: 2
@@ -90,7 +90,7 @@ apiVersion: v1
 kind: Service
 metadata:
   name: app-%[2]d
-  namespace: ns-%[1]04d
+  namespace: ns-%04[1]d
 spec:
   selector: {app: app-%[2]d}
   ports:
@@ -108,7 +108,7 @@ apiVersion: palisade.floe.dev/v1alpha1
 kind: TrafficRule
 metadata:
   name: rule-%[2]d
-  namespace: ns-%[1]04d
+  namespace: ns-%04[1]d
 spec:
   to:
     matchLabels: {app: app-%[3]d}

@@ -64,6 +64,7 @@ func Run(s *intent.Snapshot, o Options) Result {
 	r.Problems = unique(r.Problems, model.CompareProblems)
 	r.Findings = unique(r.Findings, model.CompareFindings)
 	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, s.Unknown)
+	r.Problems = r.Plan.Problems // comparing may have found more
 	return r
 }
 
