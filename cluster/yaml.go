@@ -146,7 +146,7 @@ func (m *treeMaker) mapping(node *yaml.Node) (any, error) {
 }
 
 func isMerge(key *yaml.Node) bool {
-	return key.Kind == yaml.ScalarNode && key.Value == "<<" && (key.Tag == "" || key.Tag == "!" || key.ShortTag() == "!!merge")
+	return key.Kind == yaml.ScalarNode && key.Value == "<<" && key.ShortTag() == "!!merge"
 }
 
 // linePlaceholder marks a line number within a message, to be moved to the file's own count.
