@@ -24,6 +24,7 @@ func (d *Dialect) Compile(m *model.Model) ([]model.Object, []model.Problem) {
 		return nil, c.problems
 	}
 	c.indexFlows()
+	c.indexServers()
 	for i := range m.Namespaces {
 		if namespace := &m.Namespaces[i]; c.governs(namespace) {
 			c.namespace(namespace)
@@ -40,6 +41,8 @@ type compiler struct {
 	model   *model.Model
 	// byServer are the indices of the flows to each workload.
 	byServer map[model.WorkloadID][]int
+	// servers are the Servers of somebody else's, by namespace.
+	servers map[string][]*model.Object
 	// resolved are the clients of flows, by index.
 	resolved map[int]clientSet
 	// said are problems that concern a flow as a whole and were reported.
@@ -91,6 +94,16 @@ func (c *compiler) indexFlows() {
 		}
 		for _, id := range server.Workloads {
 			c.byServer[id] = append(c.byServer[id], i)
+		}
+	}
+}
+
+func (c *compiler) indexServers() {
+	c.servers = map[string][]*model.Object{}
+	for i := range c.model.Existing {
+		o := &c.model.Existing[i]
+		if ref := o.Ref(); ref.Kind == "Server" && ref.Group() == policyGroup && !o.Owned() {
+			c.servers[ref.Namespace] = append(c.servers[ref.Namespace], o)
 		}
 	}
 }

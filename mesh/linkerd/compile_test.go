@@ -1,9 +1,11 @@
 package linkerd
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"floe.dev/palisade/model"
 )
@@ -35,10 +37,11 @@ existing:
 }
 
 func TestAServerForOtherPodsOrOfPalisadeItselfShadowsNothing(t *testing.T) {
-	d, m := parseFixture(t, shop+apiAndWeb+`
+	d, m := parseFixture(t, shop+strings.Replace(apiAndWeb, "ports: [", "ports: [{containerPort: 9000, name: admin, protocol: UDP}, ", 1)+`
 existing:
 - {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: other, namespace: shop}, spec: {podSelector: {matchLabels: {app: db}}, port: 8080}}
 - {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: port, namespace: shop}, spec: {podSelector: {}, port: 9999}}
+- {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: named, namespace: shop}, spec: {podSelector: {}, port: admin}}
 - {apiVersion: policy.linkerd.io/v1beta1, kind: Server, metadata: {name: elsewhere, namespace: other}, spec: {podSelector: {}, port: 8080}}
 - apiVersion: policy.linkerd.io/v1beta1
   kind: Server
@@ -257,4 +260,55 @@ existing:
 	findings := Findings(m)
 	require.Len(t, findings, 3)
 	require.Equal(t, []string{"PlaintextAuthorized"}, findingCodes(findings))
+}
+
+// Flows from the nodes to a probed port are the kubelet's probes: they open no more than a probe needs.
+func TestProbeFlowsDoNotOpenThePortToTheNodes(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+workloads:
+- name: shop/api
+  spec: {containers: [{name: api, ports: [{containerPort: 8080, protocol: TCP}, {containerPort: 7000, protocol: TCP}], readinessProbe: {httpGet: {path: /ready, port: 8080}}}]}
+flows:
+- {rule: shop/probes, from: [Nodes], to: [shop/api], ports: ["8080", "4191"], plaintext: true}
+- {rule: shop/nodes, from: [Nodes], to: [shop/api], ports: ["7000"], plaintext: true}
+`)
+	objects, problems := d.Compile(m)
+	require.Empty(t, problems)
+	servers := serversByPort(objects)
+	require.Empty(t, permitted(objects, "Server", servers["api:8080"].Ref().Name), "Linkerd permits the probe itself")
+	require.Equal(t, []string{"10.1.0.0/16"}, permitted(objects, "Server", servers["api:7000"].Ref().Name))
+}
+
+func TestAnHTTPProbeOfAnOpaquePortNeedsTheNodes(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+workloads:
+- name: shop/db
+  annotations: {config.linkerd.io/opaque-ports: "8080"}
+  spec: {containers: [{name: db, readinessProbe: {httpGet: {path: /ready, port: 8080}}}]}
+`)
+	objects, _ := d.Compile(m)
+	require.Equal(t, []string{"10.1.0.0/16"}, permitted(objects, "Server", serversByPort(objects)["db:8080"].Ref().Name))
+}
+
+// A running pod has the annotations that injection copied; what its namespace says now came later.
+func TestRunningPodsKeepTheAnnotationsTheyWereCreatedWith(t *testing.T) {
+	w := &model.Workload{NamespaceAnnotations: map[string]string{injectAnnotation: "enabled", skipInbound: "8080"}}
+	require.Len(t, New(model.Mesh{}).Facts(w).Bypasses, 1)
+	w.Running = true
+	w.Labels = map[string]string{controlPlaneLabel: "linkerd"}
+	w.Spec.Containers = []corev1.Container{{Name: proxyContainer}}
+	f := New(model.Mesh{}).Facts(w)
+	require.True(t, f.Meshed())
+	require.Empty(t, f.Bypasses)
+	require.Empty(t, f.Injected, "nothing more is injected into it")
+}
+
+func TestInjectionByTheCNIPluginNeedsNoCapabilities(t *testing.T) {
+	w := &model.Workload{NamespaceAnnotations: map[string]string{injectAnnotation: "enabled"}}
+	added := New(model.Mesh{}).Facts(w).Injected
+	require.True(t, added.CopiesFirstCapabilities)
+	require.Equal(t, []corev1.Capability{"NET_ADMIN", "NET_RAW"}, added.InitContainers[0].SecurityContext.Capabilities.Add)
+	added = New(model.Mesh{CNI: true}).Facts(w).Injected
+	require.Equal(t, validatorContainer, added.InitContainers[0].Name)
+	require.Empty(t, added.InitContainers[0].SecurityContext.Capabilities.Add)
 }

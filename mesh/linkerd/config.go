@@ -13,18 +13,17 @@ import (
 // values is what palisade reads of the Helm values that the ConfigMap
 // linkerd-config holds. An empty field was absent.
 type values struct {
-	version              string
-	trustDomain          string
-	transport            string
-	inboundPolicy        string
-	clusterNetworks      []netip.Prefix
-	opaquePorts          []model.Port
-	ignoredInbound       []model.Port
-	cni                  bool
-	noTokenProjection    bool
-	unreadable           []string // paths whose value is of no use
-	hasOpaque, hasProxy  bool
-	controlPlaneReported string
+	version           string
+	trustDomain       string
+	transport         string
+	inboundPolicy     string
+	clusterNetworks   []netip.Prefix
+	opaquePorts       []model.Port
+	ignoredInbound    []model.Port
+	cni               bool
+	noTokenProjection bool
+	unreadable        []string // paths whose value is of no use
+	hasOpaque         bool     // an empty list of opaque ports is a list
 }
 
 // parseValues reads the YAML of Helm values. The error says that it is no YAML
@@ -37,12 +36,10 @@ func parseValues(text string) (values, error) {
 	var v values
 	v.version = v.text(tree, "linkerdVersion")
 	v.trustDomain = v.text(tree, "identityTrustDomain")
-	v.controlPlaneReported = v.text(tree, "namespace")
 	v.transport = v.text(tree, "proxy", "outboundTransportMode")
 	v.inboundPolicy = v.text(tree, "proxy", "defaultInboundPolicy")
 	v.cni = v.text(tree, "cniEnabled") == "true"
 	v.noTokenProjection = v.text(tree, "identity", "serviceAccountTokenProjection") == "false"
-	_, v.hasProxy = tree["proxy"].(map[string]any)
 	v.opaquePorts, v.hasOpaque = v.ports(tree, "proxy", "opaquePorts")
 	v.ignoredInbound, _ = v.ports(tree, "proxyInit", "ignoreInboundPorts")
 	v.readNetworks(tree)

@@ -13,7 +13,7 @@ func Findings(m *model.Model) []model.Finding {
 	var all []model.Finding
 	for i := range m.Namespaces {
 		n := &m.Namespaces[i]
-		if n.Posture == nil || n.Posture.Mesh.MTLS == "" && !n.Posture.Mesh.Authorization {
+		if !wantsMesh(n) {
 			continue
 		}
 		workloads := m.WorkloadsIn(n.Name)
@@ -23,10 +23,15 @@ func Findings(m *model.Model) []model.Finding {
 				all = append(all, probesWithQuery(&workloads[j])...)
 			}
 		}
-		all = append(all, openings(m, n)...)
 	}
+	all = append(all, openings(m)...)
 	slices.SortFunc(all, model.CompareFindings)
 	return all
+}
+
+// wantsMesh tells whether a profile asks anything of the mesh for a namespace.
+func wantsMesh(n *model.Namespace) bool {
+	return n.Posture != nil && (n.Posture.Mesh.MTLS != "" || n.Posture.Mesh.Authorization)
 }
 
 // undeclaredPorts reports pods whose ports without a Server are open: Servers
@@ -95,12 +100,15 @@ func probesWithQuery(w *model.Workload) []model.Finding {
 
 // openings reports objects of somebody else's that let clients without an
 // identity in: beside palisade's they still count.
-func openings(m *model.Model, n *model.Namespace) []model.Finding {
+func openings(m *model.Model) []model.Finding {
 	var all []model.Finding
 	for i := range m.Existing {
 		o := &m.Existing[i]
 		ref := o.Ref()
-		if ref.Group() != policyGroup || ref.Namespace != n.Name || o.Owned() {
+		if ref.Group() != policyGroup || o.Owned() {
+			continue
+		}
+		if n := m.Namespace(ref.Namespace); n == nil || !wantsMesh(n) {
 			continue
 		}
 		if field, what := opening(o); field != "" {

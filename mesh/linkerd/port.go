@@ -98,12 +98,7 @@ func stanceOf(p *model.MeshPosture, g group, number int32) (stance, []model.Orig
 
 // shadow finds a Server of somebody else's for the same pods and port.
 func (c *compiler) shadow(g group, number int32) *model.Object {
-	for i := range c.model.Existing {
-		o := &c.model.Existing[i]
-		ref := o.Ref()
-		if ref.Kind != "Server" || ref.Group() != policyGroup || ref.Namespace != g[0].ID.Namespace || o.Owned() {
-			continue
-		}
+	for _, o := range c.servers[g[0].ID.Namespace] {
 		for _, w := range g {
 			if selectsPods(o, w) && selectsPort(o, w, number) {
 				return o
