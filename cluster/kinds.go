@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"io/fs"
 	"path"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
@@ -20,7 +18,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 
 	"floe.dev/palisade/api/v1alpha1"
@@ -36,7 +33,8 @@ type ownKind struct {
 	namespaced bool
 	structural *structuralschema.Structural
 	schema     validation.SchemaValidator
-	rules      *cel.Validator
+	evident    evident
+	rules      *rules
 }
 
 // newOwnKinds prepares the kinds whose CRDs are in the folder deploy/crds.
@@ -93,13 +91,17 @@ func newOwnKind(crd *apiextensionsv1.CustomResourceDefinition) (*ownKind, error)
 		namespaced: crd.Spec.Scope == apiextensionsv1.NamespaceScoped,
 		structural: structural,
 		schema:     validator,
-		rules:      cel.NewValidator(structural, true, celconfig.PerCallLimit),
+		evident:    newEvident(structural),
+		rules:      newRules(structural),
 	}, nil
 }
 
 // admit does to a tree what an API server does on creation: unknown fields
 // are faults (kubectl's strict validation), nulls are dropped, defaults filled in, all rules checked.
 func (k *ownKind) admit(tree map[string]any) field.ErrorList {
+	if tree["metadata"] == nil {
+		tree["metadata"] = map[string]any{}
+	}
 	_, _, unknown, err := objectmeta.GetObjectMetaWithOptions(tree, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
 		return field.ErrorList{field.Invalid(field.NewPath("metadata"), "", err.Error())}
@@ -121,13 +123,14 @@ func (k *ownKind) validate(tree map[string]any) field.ErrorList {
 		return field.ErrorList{field.Invalid(field.NewPath("metadata"), "", err.Error())}
 	}
 	faults := apivalidation.ValidateObjectMeta(meta, k.namespaced, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	faults = append(faults, validation.ValidateCustomResource(nil, tree, k.schema)...)
+	if !k.evident.valid(tree, k.structural) {
+		faults = append(faults, validation.ValidateCustomResource(nil, tree, k.schema)...)
+	}
 	faults = append(faults, listtype.ValidateListSetsAndMaps(nil, k.structural, tree)...)
-	if k.rules == nil || slices.ContainsFunc(faults, blocksRules) {
+	if slices.ContainsFunc(faults, blocksRules) {
 		return faults
 	}
-	broken, _ := k.rules.Validate(context.Background(), nil, k.structural, tree, nil, celconfig.RuntimeCELCostBudget)
-	return append(faults, broken...)
+	return append(faults, k.rules.validate(tree)...)
 }
 
 // blocksRules tells whether CEL rules could stumble over a fault instead of judging.
