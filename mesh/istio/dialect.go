@@ -58,6 +58,8 @@ type compilation struct {
 	// toNamespace are the flows whose servers live in a namespace, toNobody included.
 	toNamespace map[string][]*model.Flow
 	existing    existing
+	// resolvers are the Services that serve the cluster's DNS.
+	resolvers []*model.Service
 
 	objects  []model.Object
 	problems []model.Problem
@@ -69,6 +71,7 @@ func newCompilation(d *Dialect, m *model.Model) *compilation {
 		byServer: map[model.WorkloadID][]*model.Flow{}, byClient: map[model.WorkloadID][]*model.Flow{},
 		toNamespace: map[string][]*model.Flow{},
 		existing:    readExisting(m.Existing, d.rootNamespace()),
+		resolvers:   resolvers(m),
 	}
 	for i := range m.Namespaces {
 		if m.Namespaces[i].Posture != nil {

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	networkingapi "istio.io/api/networking/v1alpha3"
@@ -109,10 +110,8 @@ func (s *scopeWork) flow(f *model.Flow) {
 			}
 		}
 	case model.PeerDNS:
-		for i := range s.m.Services {
-			if s.isResolver(&s.m.Services[i]) {
-				s.service(f, &s.m.Services[i])
-			}
+		for _, service := range s.resolvers {
+			s.service(f, service)
 		}
 	case model.PeerAPIServer:
 		s.hosts["default/kubernetes.default.svc."+s.domain] = true
@@ -129,11 +128,14 @@ func (s *scopeWork) service(f *model.Flow, service *model.Service) {
 	s.from.add(f.Origin)
 }
 
-func (s *scopeWork) isResolver(service *model.Service) bool {
-	for _, ip := range s.m.Cluster.DNS.ServiceIPs {
-		if slices.Contains(service.ClusterIPs, ip.String()) {
-			return true
+// resolvers finds the Services of the cluster's DNS by their addresses.
+func resolvers(m *model.Model) []*model.Service {
+	var found []*model.Service
+	for i := range m.Services {
+		service := &m.Services[i]
+		if slices.ContainsFunc(m.Cluster.DNS.ServiceIPs, func(ip netip.Addr) bool { return slices.Contains(service.ClusterIPs, ip.String()) }) {
+			found = append(found, service)
 		}
 	}
-	return false
+	return found
 }
