@@ -70,9 +70,9 @@ func TestNothingIsWrittenWhereTheNamespaceIsHeldOrNotGoverned(t *testing.T) {
 }
 
 func TestTheControlPlanesOwnNamespaceGetsNoServers(t *testing.T) {
-	d, m := parseFixture(t, shop+apiAndWeb)
+	_, m := parseFixture(t, shop+apiAndWeb)
 	m.Cluster.Mesh.Namespace = "shop"
-	d = New(m.Cluster.Mesh)
+	d := New(m.Cluster.Mesh)
 	objects, problems := d.Compile(m)
 	require.Empty(t, objects)
 	require.Equal(t, []string{"ControlPlaneNotGoverned"}, codes(problems))

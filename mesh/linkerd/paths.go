@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // pattern chooses request paths: one exactly, or all that begin with a text.
@@ -84,13 +85,14 @@ func remainder(without []pattern) string {
 	byLetter := map[rune][]pattern{}
 	var letters []rune
 	for _, q := range without {
-		for _, letter := range q.text { // the first one only
-			if byLetter[letter] == nil {
-				letters = append(letters, letter)
-			}
-			byLetter[letter] = append(byLetter[letter], pattern{text: q.text[len(string(letter)):], prefix: q.prefix})
-			break
+		if q.text == "" {
+			continue
 		}
+		letter, size := utf8.DecodeRuneInString(q.text)
+		if byLetter[letter] == nil {
+			letters = append(letters, letter)
+		}
+		byLetter[letter] = append(byLetter[letter], pattern{text: q.text[size:], prefix: q.prefix})
 	}
 	if len(letters) == 0 { // only the empty text is left out
 		return ".+"
