@@ -119,7 +119,7 @@ func (r *resolver) strictServers(flow *model.Flow) []model.WorkloadID {
 		if posture == nil || posture.Mesh.MTLS != model.MTLSStrict || !w.Facts.Meshed() || proxyPorts(w, flow.Ports) {
 			continue
 		}
-		if slices.ContainsFunc(flow.Ports, func(p model.Port) bool { return p.Protocol == corev1.ProtocolTCP && !exempted(w, p) }) {
+		if slices.ContainsFunc(flow.Ports, func(p model.Port) bool { return p.Protocol == corev1.ProtocolTCP && !w.Exempts(model.LayerMTLS, p) }) {
 			strict = append(strict, w.ID)
 		}
 	}
@@ -128,14 +128,6 @@ func (r *resolver) strictServers(flow *model.Flow) []model.WorkloadID {
 
 func proxyPorts(w *model.Workload, ports []model.Port) bool {
 	return !slices.ContainsFunc(ports, func(p model.Port) bool { return !slices.Contains(w.Facts.MetricsPorts, p) })
-}
-
-func exempted(w *model.Workload, port model.Port) bool {
-	return slices.ContainsFunc(w.Relaxed, func(x model.Relaxation) bool {
-		return x.Layer == model.LayerMTLS && (x.Ports == nil || slices.ContainsFunc(x.Ports, func(p model.Port) bool {
-			return p.Contains(port.Protocol, port.Number) && p.Last() >= port.Last()
-		}))
-	})
 }
 
 func joinIDs(ids []model.WorkloadID) string {

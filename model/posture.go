@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"time"
 )
 
@@ -78,4 +79,18 @@ type Relaxation struct {
 	Until time.Time
 	// PodSecurityLevel is the level that the namespace falls back to (LayerPodSecurity only).
 	PodSecurityLevel string
+}
+
+// Exempts tells whether an Exemption in force relaxes a layer for all of a port or range.
+func (w *Workload) Exempts(layer Layer, port Port) bool {
+	return slices.ContainsFunc(w.Relaxed, func(r Relaxation) bool {
+		return r.Layer == layer && (r.Ports == nil || slices.ContainsFunc(r.Ports, func(p Port) bool {
+			return p.Contains(port.Protocol, port.Number) && p.Last() >= port.Last()
+		}))
+	})
+}
+
+// ExemptsAll tells whether every one of some ports is exempted from a layer.
+func (w *Workload) ExemptsAll(layer Layer, ports []Port) bool {
+	return !slices.ContainsFunc(ports, func(p Port) bool { return !w.Exempts(layer, p) })
 }

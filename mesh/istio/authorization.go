@@ -204,7 +204,16 @@ func (a *authorization) nameless(client, server *model.Workload) string {
 	}
 }
 
+// clientHasNoIdentity says that a client cannot be named. It stays silent where
+// the server takes it without a name, and where a finding says already that
+// strict mTLS will refuse a pod outside the mesh.
 func (a *authorization) clientHasNoIdentity(f *model.Flow, client, server *model.Workload, reason string) {
+	if server != nil && server.ExemptsAll(model.LayerAuthorization, f.Ports) {
+		return
+	}
+	if server != nil && !client.Facts.Meshed() && a.namespace.Posture.Mesh.MTLS == model.MTLSStrict && !server.ExemptsAll(model.LayerMTLS, f.Ports) {
+		return
+	}
 	to := "the servers of " + f.Origin.Ref.String()
 	if server != nil {
 		to = server.ID.String()
