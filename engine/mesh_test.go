@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,8 +117,4 @@ func stringList(from any) []string {
 		to = append(to, value.(string))
 	}
 	return to
-}
-
-func hasPrefixed(list []string, prefix string) bool {
-	return slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(s, prefix) })
 }

@@ -141,7 +141,7 @@ func (r *resolver) checkDeclared(rule model.Ref, field string, server *model.Pee
 func listPorts(ports []model.NamedPort) string {
 	var parts []string
 	for _, p := range ports {
-		parts = append(parts, p.Port.String())
+		parts = append(parts, p.String())
 	}
 	return strings.Join(parts, ", ")
 }
