@@ -49,7 +49,7 @@ func generate(b *testing.B, mesh string) string {
 }
 
 func writeNamespace(w *bufio.Writer, n int) {
-	fmt.Fprintf(w, `apiVersion: v1
+	_, _ = fmt.Fprintf(w, `apiVersion: v1
 kind: Namespace
 metadata:
   name: ns-%04d
@@ -57,7 +57,7 @@ metadata:
   annotations: {linkerd.io/inject: enabled}
 `, n)
 	for i := range benchWorkloads {
-		fmt.Fprintf(w, `---
+		_, _ = fmt.Fprintf(w, `---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -103,7 +103,7 @@ spec:
 		if i%benchRules == 0 { // one rule of a namespace lets another namespace in
 			peer = fmt.Sprintf("namespace: ns-%04d, %s", (n+1)%benchNamespaces, peer)
 		}
-		fmt.Fprintf(w, `---
+		_, _ = fmt.Fprintf(w, `---
 apiVersion: palisade.floe.dev/v1alpha1
 kind: TrafficRule
 metadata:
