@@ -34,10 +34,10 @@ func TestEveryFindingHasAPage(t *testing.T) {
 	require.NotEmpty(t, findings)
 	pages := pagesThere(t)
 	for _, code := range list(findings) {
-		assert.Contains(t, pages, code, "%s/%s.md is missing (%s)", pagesOfFindings, code, whereOf(findings, code))
+		assert.True(t, slices.Contains(pages, code), "%s/%s.md is missing (%s)", pagesOfFindings, code, whereOf(findings, code))
 	}
 	for _, code := range pages {
-		assert.Contains(t, findings, code, "%s/%s.md explains a finding that nothing reports", pagesOfFindings, code)
+		assert.NotNil(t, findings[code], "%s/%s.md explains a finding that nothing reports", pagesOfFindings, code)
 	}
 }
 
@@ -46,10 +46,10 @@ func TestEveryProblemHasASection(t *testing.T) {
 	require.NotEmpty(t, problems)
 	sections := sectionsOf(t, pageOfProblems)
 	for _, code := range list(problems) {
-		assert.Contains(t, sections, code, "%s has no section on it (%s)", pageOfProblems, whereOf(problems, code))
+		assert.True(t, slices.Contains(sections, code), "%s has no section %s (%s)", pageOfProblems, code, whereOf(problems, code))
 	}
 	for _, code := range sections {
-		assert.Contains(t, problems, code, "%s explains a problem that nothing reports", pageOfProblems)
+		assert.NotNil(t, problems[code], "%s explains %s, which nothing reports", pageOfProblems, code)
 	}
 	assert.True(t, slices.IsSorted(sections), "the sections of %s are to be sorted", pageOfProblems)
 	assert.Len(t, slices.Compact(slices.Clone(sections)), len(sections), "no code may have two sections")
@@ -59,6 +59,7 @@ func TestPagesOfFindingsAreAlike(t *testing.T) {
 	for _, code := range pagesThere(t) {
 		text := read(t, filepath.Join(pagesOfFindings, code+".md"))
 		assert.True(t, strings.HasPrefix(text, "# "+code+"\n"), "%s.md begins with its code", code)
+		assert.Regexp(t, "```\n(error|warning|info) "+code+" ", text, "%s.md shows what the plan says", code)
 		at := 0
 		for _, part := range partsOf {
 			next := strings.Index(text[at:], part)
