@@ -66,7 +66,7 @@ func (g *gatherer) place(it *item) {
 		s.Services = append(s.Services, *value)
 	case *discoveryv1.EndpointSlice:
 		s.EndpointSlices = append(s.EndpointSlices, *value)
-	case *corev1.Endpoints:
+	case *corev1.Endpoints: //nolint:staticcheck // the older form, still what many folders hold
 		s.Endpoints = append(s.Endpoints, *value)
 	case *corev1.Node:
 		s.Nodes = append(s.Nodes, *value)
@@ -148,7 +148,7 @@ func (g *gatherer) content(it *item) map[string]any {
 	if !ok {
 		return o.tree
 	}
-	g.reader.identify(o, it.ref.Namespace == "")
+	_ = g.reader.identify(o, it.ref.Namespace == "")
 	for _, field := range []string{"resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"} {
 		delete(meta, field)
 	}
@@ -164,7 +164,7 @@ func (g *gatherer) sort() {
 	})
 	slices.SortStableFunc(s.Objects, func(a, b model.Object) int { return model.CompareRefs(a.Ref(), b.Ref()) })
 	sortByName(s.EndpointSlices, func(v *discoveryv1.EndpointSlice) *metav1.ObjectMeta { return &v.ObjectMeta })
-	sortByName(s.Endpoints, func(v *corev1.Endpoints) *metav1.ObjectMeta { return &v.ObjectMeta })
+	sortByName(s.Endpoints, func(v *corev1.Endpoints) *metav1.ObjectMeta { return &v.ObjectMeta }) //nolint:staticcheck // as above
 	sortByName(s.Nodes, func(v *corev1.Node) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.ValidatingWebhooks, func(v *admissionregistrationv1.ValidatingWebhookConfiguration) *metav1.ObjectMeta {
 		return &v.ObjectMeta

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -93,7 +93,7 @@ func (o *object) checkMeta(meta map[string]any, clusterWide bool) InputErrors {
 		return InputErrors{o.fault("metadata.name", "must be set")}
 	}
 	var faults InputErrors
-	for _, message := range path.IsValidPathSegmentName(o.ref.Name) {
+	for _, message := range content.IsPathSegmentName(o.ref.Name) {
 		faults = append(faults, o.fault("metadata.name", "%q %s", o.ref.Name, message))
 	}
 	if !clusterWide {

@@ -56,7 +56,7 @@ func (s *splitter) take(line []byte, at, end, number int) {
 		s.content = holdsContent(line[3:])
 	case isMarker(line, "..."):
 		s.cut(end, number+1)
-	case !s.content && !(line[0] == '%' && !s.marked):
+	case !s.content && (line[0] != '%' || s.marked):
 		s.content = holdsContent(line)
 	}
 }
