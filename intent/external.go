@@ -52,7 +52,7 @@ func (r *resolver) externalFlow(access *v1alpha1.ExternalAccess, ref model.Ref, 
 		flow.Server = model.Peer{Kind: model.PeerAPIServer}
 		flow.Ports = r.apiServerPorts(flow.Ports)
 	default:
-		r.problem("PresetUnknown", model.Error, ref, "spec."+flow.Origin.Part, fmt.Sprintf("preset %q is not known: it stays closed", to.Preset), "")
+		r.problem("PresetUnknown", model.Error, ref, "spec."+flow.Origin.Part, fmt.Sprintf("preset %q is not known: it stays closed", to.Preset), "use one of the presets of the kind's reference")
 		return
 	}
 	r.model.Flows = append(r.model.Flows, flow)

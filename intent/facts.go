@@ -80,7 +80,7 @@ func (f *facts) configValue(namespace, name, key string, path ...string) string 
 	at := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &at); err != nil {
 		f.problem("ConfigUnreadable", model.Warning, model.Ref{APIVersion: "v1", Kind: "ConfigMap", Namespace: namespace, Name: name},
-			fmt.Sprintf("data[%s] is not YAML, so no facts are read from it: %v", key, err), "")
+			fmt.Sprintf("data[%s] is not YAML, so no facts are read from it: %v", key, err), "correct the text, or give the facts by flags")
 		return ""
 	}
 	for _, step := range path[:len(path)-1] {

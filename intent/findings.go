@@ -32,25 +32,42 @@ func (r *resolver) meshFaults(w *model.Workload, posture *model.Posture) {
 		return
 	}
 	if !w.Facts.Meshed() {
-		severity := model.Error
-		if posture.Mesh.MTLS != model.MTLSStrict || relaxed(w, model.LayerMTLS) {
-			severity = model.Warning
-		}
-		r.finding("PodOutsideMesh", severity, w.Ref(), "", "the pods take no part in the mesh, so they accept and send plaintext: "+w.Facts.Outside,
-			"enrol the workload, or record why not with an Exemption of the layer MTLS")
+		r.outsideMesh(w, posture)
 		return
 	}
-	if w.Facts.Outside != "" {
-		r.finding("InboundNotCaptured", model.Error, w.Ref(), "", "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside, "")
+	wholly := slices.ContainsFunc(w.Facts.Bypasses, func(b model.Bypass) bool { return b.Inbound && b.Ports == nil })
+	if w.Facts.Outside != "" && !wholly {
+		r.finding("InboundNotCaptured", model.Error, w.Ref(), "", "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside,
+			"let the mesh capture what comes in, or record why not with an Exemption of the layer MTLS")
 	}
 	for _, bypass := range w.Facts.Bypasses {
 		severity := model.Warning
-		if bypass.Inbound && posture.Mesh.MTLS == model.MTLSStrict && !relaxed(w, model.LayerMTLS) {
+		if bypass.Inbound && posture.Mesh.MTLS == model.MTLSStrict && !bypassExempted(w, bypass) {
 			severity = model.Error
 		}
-		r.finding("MeshBypass", severity, w.Ref(), bypass.Field, bypass.Message,
+		r.finding("MeshBypass", severity, w.Ref(), w.TemplatePath()+bypass.Field, bypass.Message,
 			"remove it, or record why it stays with an Exemption of the layer MTLS for these ports")
 	}
+}
+
+func (r *resolver) outsideMesh(w *model.Workload, posture *model.Posture) {
+	severity, field := model.Error, ""
+	if posture.Mesh.MTLS != model.MTLSStrict || relaxed(w, model.LayerMTLS) {
+		severity = model.Warning
+	}
+	if len(w.Facts.Bypasses) > 0 {
+		field = w.TemplatePath() + w.Facts.Bypasses[0].Field
+	}
+	r.finding("PodOutsideMesh", severity, w.Ref(), field, "the pods take no part in the mesh, so they accept and send plaintext: "+w.Facts.Outside,
+		"enrol the workload, or record why not with an Exemption of the layer MTLS")
+}
+
+// bypassExempted tells whether all that a bypass leaves open is exempted from mTLS.
+func bypassExempted(w *model.Workload, bypass model.Bypass) bool {
+	if bypass.Ports == nil {
+		return slices.ContainsFunc(w.Relaxed, func(x model.Relaxation) bool { return x.Layer == model.LayerMTLS && x.Ports == nil })
+	}
+	return w.ExemptsAll(model.LayerMTLS, bypass.Ports)
 }
 
 // relaxed tells whether an Exemption relaxes a layer for a workload, wholly or for some ports.
@@ -60,7 +77,7 @@ func relaxed(w *model.Workload, layer model.Layer) bool {
 
 func (r *resolver) hostNetworkFault(w *model.Workload) {
 	if w.Spec.HostNetwork {
-		r.finding("HostNetworkUnprotected", model.Warning, w.Ref(), "spec.template.spec.hostNetwork",
+		r.finding("HostNetworkUnprotected", model.Warning, w.Ref(), w.TemplatePath()+"spec.hostNetwork",
 			"pods on the host's network are matched by no NetworkPolicy and enter no mesh: their ports are as open as the node's",
 			"take the workload off the host's network, or protect the node")
 	}
@@ -106,7 +123,7 @@ func (r *resolver) clientsOutsideMesh() {
 			r.finding("ClientOutsideMesh", model.Error, client.Ref(), "",
 				fmt.Sprintf("%s will refuse it under strict mTLS: it calls without a mesh identity (%s; the call is declared by %s)",
 					joinIDs(strict), client.Facts.Outside, flow.Origin.Ref),
-				"enrol the client in the mesh, or exempt the server's port from MTLS for the time being")
+				"enrol the client in the mesh, or exempt the server's port from MTLS and Authorization for the time being")
 		}
 	}
 }
@@ -116,7 +133,7 @@ func (r *resolver) strictServers(flow *model.Flow) []model.WorkloadID {
 	var strict []model.WorkloadID
 	for _, w := range r.workloads(&flow.Server) {
 		posture := r.posture(w.ID.Namespace)
-		if posture == nil || posture.Mesh.MTLS != model.MTLSStrict || !w.Facts.Meshed() || proxyPorts(w, flow.Ports) {
+		if posture == nil || posture.Mesh.MTLS != model.MTLSStrict || !w.Facts.Meshed() || w.Facts.Outside != "" || proxyPorts(w, flow.Ports) {
 			continue
 		}
 		if slices.ContainsFunc(flow.Ports, func(p model.Port) bool { return p.Protocol == corev1.ProtocolTCP && !w.Exempts(model.LayerMTLS, p) }) {
@@ -195,18 +212,17 @@ func (r *resolver) reportShared(a account, client model.WorkloadID, others []mod
 
 // closedServices reports Services meant for the world that no rule opens to it.
 func (r *resolver) closedServices() {
-	open := map[string]bool{}
+	open, served := map[*model.Service]bool{}, map[*model.Service]bool{}
 	for i := range r.model.Workloads {
 		w := &r.model.Workloads[i]
-		if r.exposed[w.ID] {
-			for _, service := range w.Services {
-				open[service.Namespace+"/"+service.Name] = true
-			}
+		for _, service := range w.Services {
+			served[service] = true
+			open[service] = open[service] || r.exposed[w.ID] || relaxed(w, model.LayerNetwork)
 		}
 	}
 	for i := range r.model.Services {
 		s := &r.model.Services[i]
-		if r.posture(s.Namespace) == nil || open[s.Namespace+"/"+s.Name] {
+		if r.posture(s.Namespace) == nil || open[s] || !served[s] {
 			continue
 		}
 		if s.Type == corev1.ServiceTypeLoadBalancer || s.Type == corev1.ServiceTypeNodePort {

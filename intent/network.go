@@ -2,6 +2,10 @@ package intent
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"floe.dev/palisade/model"
 )
@@ -9,8 +13,8 @@ import (
 // networkFaults reports what keeps the cluster's network from holding policies, or the mesh from seeing traffic.
 func (r *resolver) networkFaults() {
 	cluster := &r.model.Cluster
-	if cluster.CNI == "flannel" {
-		r.finding("NetworkPolicyNotEnforced", model.Error, model.Ref{Kind: "DaemonSet", Name: "flannel"}, "",
+	if flannel := r.daemonSet("kube-flannel-ds", "kube-flannel"); cluster.CNI == "flannel" && flannel != nil && !r.policyEngine() {
+		r.finding("NetworkPolicyNotEnforced", model.Error, flannel.Ref(), "",
 			"flannel does not enforce NetworkPolicies: they are accepted and have no effect",
 			"install a policy engine beside it, or another CNI")
 	}
@@ -40,4 +44,22 @@ func (r *resolver) ciliumFaults(ref model.Ref, data map[string]any) {
 			"Cilium removes other CNI configurations, so the mesh's CNI plugin is switched off and new pods are not captured",
 			"set cni.exclusive=false in Cilium's Helm values")
 	}
+}
+
+func (r *resolver) daemonSet(names ...string) *model.Workload {
+	for i := range r.model.Workloads {
+		if w := &r.model.Workloads[i]; w.ID.Kind == "DaemonSet" && slices.Contains(names, w.ID.Name) {
+			return w
+		}
+	}
+	return nil
+}
+
+// policyEngine tells whether some pod enforces NetworkPolicies beside a CNI that does not.
+func (r *resolver) policyEngine() bool {
+	return slices.ContainsFunc(r.model.Workloads, func(w model.Workload) bool {
+		return slices.ContainsFunc(w.Spec.Containers, func(c corev1.Container) bool {
+			return strings.Contains(c.Image, "kube-network-policies") || strings.Contains(c.Image, "kube-router")
+		})
+	})
 }

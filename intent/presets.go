@@ -71,7 +71,7 @@ func (r *resolver) presetFlows(rule *v1alpha1.TrafficRule, preset v1alpha1.Clien
 		}
 		r.addAll(base, targets)
 	default:
-		r.problem("PresetUnknown", model.Error, ref, field, fmt.Sprintf("preset %q is not known: it stays closed", preset), "")
+		r.problem("PresetUnknown", model.Error, ref, field, fmt.Sprintf("preset %q is not known: it stays closed", preset), "use one of the presets of the kind's reference")
 	}
 }
 

@@ -73,7 +73,7 @@ func (r *resolver) tierFlows(namespace string, tiers *v1alpha1.Tiers, origin fun
 		servers := r.workloads(&server)
 		for _, w := range servers {
 			if len(w.ContainerPorts()) == 0 {
-				r.problem("TierPortsUnknown", model.Warning, w.Ref(), "spec.template.spec.containers[].ports",
+				r.problem("TierPortsUnknown", model.Warning, w.Ref(), w.TemplatePath()+"spec.containers[*].ports",
 					fmt.Sprintf("the workload is of tier %s but declares no port: tier %s cannot be let in", here, before),
 					"declare the container's ports, or write a TrafficRule")
 			}

@@ -44,7 +44,7 @@ func (r *resolver) clientFlows(rule *v1alpha1.TrafficRule, ref model.Ref, from *
 		}
 		if len(base.Client.Workloads) == 0 {
 			r.finding("RuleMatchesNoClient", model.Warning, ref, field,
-				"no workload that was read is such a client: the mesh cannot name its identity, so it stays closed there until one exists",
+				"no workload that was read is such a client: nothing uses the opening, and a mesh has no identity to name until one exists",
 				"check the labels of the pods and of their namespaces")
 		}
 	case from.CIDR != "":

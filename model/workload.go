@@ -60,6 +60,18 @@ func (w *Workload) Ref() Ref {
 	return Ref{APIVersion: w.APIVersion, Kind: w.ID.Kind, Namespace: w.ID.Namespace, Name: w.ID.Name}
 }
 
+// TemplatePath is the path of the pod in the workload's object, with a dot at its end: "spec.template.", and empty for a Pod itself.
+func (w *Workload) TemplatePath() string {
+	switch w.ID.Kind {
+	case "Pod":
+		return ""
+	case "CronJob":
+		return "spec.jobTemplate.spec.template."
+	default:
+		return "spec.template."
+	}
+}
+
 // ContainerPorts lists the declared ports of all containers (sidecars among
 // the init containers included), sorted and without duplicates.
 func (w *Workload) ContainerPorts() []NamedPort {
