@@ -53,6 +53,9 @@ type Mesh struct {
 	Version string
 	// Ambient tells that Istio's ambient mode is installed.
 	Ambient bool
+	// SidecarHBONE tells that the injector makes sidecars take HBONE on 15008
+	// (ISTIO_META_ENABLE_HBONE in the mesh's proxy configuration, as the ambient profile has it).
+	SidecarHBONE bool
 	// CNI tells that a CNI plugin of the mesh sets up redirection, so that pods need no privileged init container.
 	CNI bool
 	// AssumedMode is the mode given by flag for namespaces that carry no

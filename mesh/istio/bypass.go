@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 
 	"floe.dev/palisade/model"
 )
@@ -116,12 +115,7 @@ func interceptsNothing(w *model.Workload) bool {
 	if mode := w.Annotations[interceptionAnnotation]; mode != "" {
 		return mode == "NONE"
 	}
-	var config struct {
-		InterceptionMode string `json:"interceptionMode"`
-	}
-	if err := yaml.Unmarshal([]byte(w.Annotations[proxyConfigAnnotation]), &config); err != nil {
-		return false
-	}
+	config := podProxyConfig(w)
 	return config.InterceptionMode == "NONE"
 }
 

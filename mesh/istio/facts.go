@@ -29,7 +29,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 		return facts
 	}
 	facts.Identity = d.identity(w.ID.Namespace, w.ServiceAccount)
-	facts.Tunnel = tunnel(w, e)
+	facts.Tunnel = d.tunnel(w, e)
 	facts.DialsTunnel = e.mode == model.ModeAmbient || e.mode == model.ModeSidecar && d.mesh.Ambient
 	facts.ControlPlane = d.controlPlane(e)
 	facts.MetricsPorts = metricsPorts(w, e)
@@ -55,15 +55,26 @@ func (d *Dialect) identity(namespace, account string) string {
 	return d.mesh.TrustDomain + "/ns/" + namespace + "/sa/" + account
 }
 
-// tunnel: ambient pods and waypoints are reached by HBONE; a sidecar only where the injector marked it so.
-func tunnel(w *model.Workload, e enrolment) model.Tunnel {
-	switch {
-	case e.mode == model.ModeAmbient, e.gateway && isWaypoint(w),
-		e.mode == model.ModeSidecar && w.Labels[tunnelLabel] == "http":
+// tunnel: ambient pods and waypoints are reached by HBONE; a sidecar only where it is marked so.
+func (d *Dialect) tunnel(w *model.Workload, e enrolment) model.Tunnel {
+	if e.mode == model.ModeAmbient || e.gateway && isWaypoint(w) || e.mode == model.ModeSidecar && d.markedHBONE(w, e) {
 		return model.Tunnel{Port: portHBONE}
-	default:
-		return model.Tunnel{}
 	}
+	return model.Tunnel{}
+}
+
+// markedHBONE tells whether a sidecar's pod bears the label by which ztunnel
+// finds out that it takes HBONE, or will bear it: a template gets it from the
+// injector where the mesh's proxy configuration, or its own, asks for it.
+func (d *Dialect) markedHBONE(w *model.Workload, e enrolment) bool {
+	if label, said := w.Labels[tunnelLabel]; said || w.Running || e.gateway {
+		return label == "http"
+	}
+	own := podProxyConfig(w)
+	if takes, said := own.takesHBONE(); said {
+		return takes
+	}
+	return d.mesh.SidecarHBONE
 }
 
 // controlPlane: every proxy in a pod fetches its configuration and certificates itself; for ambient pods the node's ztunnel does.

@@ -11,13 +11,36 @@ import (
 
 // meshConfig are the fields of Istio's MeshConfig that matter here (istio.io/api mesh/v1alpha1/config.proto).
 type meshConfig struct {
-	TrustDomain        string   `json:"trustDomain"`
-	TrustDomainAliases []string `json:"trustDomainAliases"`
-	RootNamespace      string   `json:"rootNamespace"`
-	EnableAutoMTLS     *bool    `json:"enableAutoMtls"`
-	DefaultConfig      struct {
-		ProxyMetadata map[string]any `json:"proxyMetadata"`
-	} `json:"defaultConfig"`
+	TrustDomain        string      `json:"trustDomain"`
+	TrustDomainAliases []string    `json:"trustDomainAliases"`
+	RootNamespace      string      `json:"rootNamespace"`
+	EnableAutoMTLS     *bool       `json:"enableAutoMtls"`
+	DefaultConfig      proxyConfig `json:"defaultConfig"`
+}
+
+// proxyConfig are the fields of ProxyConfig that matter here: the mesh's
+// default, or a pod's own in the annotation proxy.istio.io/config.
+type proxyConfig struct {
+	InterceptionMode string         `json:"interceptionMode"`
+	ProxyMetadata    map[string]any `json:"proxyMetadata"`
+}
+
+// hboneMetadata makes the injector label sidecars as reachable by HBONE (files/injection-template.yaml).
+const hboneMetadata = "ISTIO_META_ENABLE_HBONE"
+
+// takesHBONE tells what the configuration says of HBONE; said is false where it says nothing.
+func (c *proxyConfig) takesHBONE() (takes, said bool) {
+	value, said := c.ProxyMetadata[hboneMetadata]
+	return said && fmt.Sprint(value) == "true", said
+}
+
+// podProxyConfig is what a pod's own annotation configures; one that is no YAML configures nothing.
+func podProxyConfig(w *model.Workload) proxyConfig {
+	var config proxyConfig
+	if err := yaml.Unmarshal([]byte(w.Annotations[proxyConfigAnnotation]), &config); err != nil {
+		return proxyConfig{}
+	}
+	return config
 }
 
 // Istio's own defaults for keys that a MeshConfig leaves out
@@ -53,6 +76,7 @@ func (s *signs) readMeshConfig(facts *model.Mesh) []model.Problem {
 	facts.TrustDomainAliases = config.TrustDomainAliases
 	facts.RootNamespace = cmp.Or(config.RootNamespace, defaultRootNamespace)
 	facts.AutoMTLS = config.EnableAutoMTLS == nil || *config.EnableAutoMTLS
+	facts.SidecarHBONE, _ = config.DefaultConfig.takesHBONE()
 	return nil
 }
 
