@@ -42,6 +42,7 @@ func Resolve(s *Snapshot, cluster model.Cluster, dialect mesh.Dialect, now time.
 	r.profileFlows()
 	r.ruleFlows()
 	r.externalFlows()
+	r.holdHTTP()
 	r.routeFlows()
 	r.findFaults()
 	return Result{Model: r.model, Problems: r.problems, Findings: r.findings}

@@ -38,10 +38,10 @@ func (r *resolver) clientFlows(rule *v1alpha1.TrafficRule, ref model.Ref, from *
 	base := model.Flow{Origin: origin, HTTP: httpOf(rule.Spec.HTTP)}
 	switch {
 	case from.Pods != nil:
-		base.Client = r.podPeer(from.Pods, rule.Namespace)
 		if from.Pods.Namespace != "" && !r.namespaceExists(ref, field+".pods.namespace", from.Pods.Namespace) {
-			break
+			return
 		}
+		base.Client = r.podPeer(from.Pods, rule.Namespace)
 		if len(base.Client.Workloads) == 0 {
 			r.finding("RuleMatchesNoClient", model.Warning, ref, field,
 				"no workload that was read is such a client: nothing uses the opening, and a mesh has no identity to name until one exists",
