@@ -13,5 +13,5 @@ if [ -z "$targets" ]; then
 fi
 while read -r package name; do
   echo "== $package $name ($time)"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$package" </dev/null
+  go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$package" </dev/null
 done <<<"$targets"

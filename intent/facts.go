@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"floe.dev/palisade/mesh"
@@ -119,13 +120,18 @@ func flagValue(args []string, flag string) string {
 }
 
 func (f *facts) domain() {
-	f.cluster.Domain = firstOf(
+	for _, found := range []string{
 		f.given.ClusterDomain,
 		f.configValue("kube-system", "kubeadm-config", "ClusterConfiguration", "networking", "dnsDomain"),
 		f.configValue("kube-system", "kubelet-config", "kubelet", "clusterDomain"),
 		corefileDomain(f.configMap("kube-system", "coredns", "Corefile")),
 		f.linkerdDomain(),
-	)
+	} {
+		if found = strings.TrimSuffix(found, "."); len(validation.IsDNS1123Subdomain(found)) == 0 {
+			f.cluster.Domain = found
+			return
+		}
+	}
 }
 
 // linkerdDomain is the cluster domain that Linkerd was installed with, wherever its ConfigMap is.
