@@ -102,6 +102,9 @@ spec:
 			assert.False(t, ref.Kind == "Namespace" && ref.Name == system, "%s", ref)
 		}
 	}
+	for _, o := range runYAML(t, none, facts, kubeDNS, profile, istio, linkerd, sidecarShop, web).Objects {
+		assert.NotContains(t, []string{"mesh-system", "l5d"}, o.Ref().Namespace, "a control plane stays out even where its mesh is not the one in use")
+	}
 	named := strings.Replace(profile, "namespaceSelector: {}", "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}", 1)
 	r = runYAML(t, none, facts, kubeDNS, named)
 	require.NotEmpty(t, objectsOf(r, "NetworkPolicy"))

@@ -15,11 +15,16 @@ import (
 // systemNamespaces are never governed unless a profile names them.
 var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system"}
 
-// palisadeLabel on a pod marks palisade's own namespace, whatever its name.
-const (
-	palisadeLabel      = "app.kubernetes.io/name"
-	palisadeLabelValue = "palisade"
-)
+// controlPlaneLabels on pods mark namespaces that are governed only where named, whatever their name and whichever
+// mesh was chosen: palisade's own, and those of the control planes of meshes. An empty value stands for any.
+var controlPlaneLabels = []struct{ key, value string }{
+	{"app.kubernetes.io/name", "palisade"},
+	{"app", "istiod"},
+	{"app", "ztunnel"},
+	{"k8s-app", "istio-cni-node"},
+	{"linkerd.io/control-plane-component", ""},
+	{"k8s-app", "linkerd-cni"},
+}
 
 // governNamespaces decides which profile governs each namespace: the highest
 // priority; none where the highest is shared.
@@ -91,7 +96,14 @@ func (r *resolver) isSystem(name string) bool {
 		return true
 	}
 	workloads := r.model.WorkloadsIn(name)
-	return slices.ContainsFunc(workloads, func(w model.Workload) bool { return w.Labels[palisadeLabel] == palisadeLabelValue })
+	for i := range workloads {
+		for _, row := range controlPlaneLabels {
+			if value, found := workloads[i].Labels[row.key]; found && (row.value == "" || row.value == value) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // names tells whether a selector names one namespace outright.
