@@ -129,59 +129,19 @@ func (c *compiler) governs(n *model.Namespace) bool {
 // namespace writes the objects of one namespace.
 func (c *compiler) namespace(n *model.Namespace) {
 	if n.Posture.Mesh.MTLS == model.MTLSPermissive {
-		c.problem("PermissiveIsOpen", model.Info, n.Ref(), "",
+		c.problem("PermissiveIsOpen", model.Warning, n.Ref(), "",
 			"mTLS is Permissive, and Linkerd cannot tell the clients of plaintext apart: authorization by identity does not hold in this namespace until mTLS is Strict",
 			"set mesh.mtls to Strict in SecurityProfile "+n.Posture.Profile)
 	}
 	out := newWriter(c, n)
 	groups := c.groups(n.Name)
 	for _, g := range groups {
+		selector := g.selector(groups)
 		for _, number := range c.ports(g) {
-			c.port(out, g, number)
+			c.port(out, &portOf{group: g, selector: selector, number: number})
 		}
 	}
-	c.overlaps(groups)
 	c.objects = append(c.objects, out.finish()...)
-}
-
-// group is the meshed workloads of a namespace that one selector finds; a Server
-// speaks for all of them.
-type group []*model.Workload
-
-func (c *compiler) groups(namespace string) []group {
-	index := map[string]int{}
-	var groups []group
-	workloads := c.model.WorkloadsIn(namespace)
-	for i := range workloads {
-		w := &workloads[i]
-		if !w.Facts.Meshed() {
-			continue
-		}
-		key := model.SelectorKey(&w.Selector)
-		at, found := index[key]
-		if !found {
-			at = len(groups)
-			index[key] = at
-			groups = append(groups, nil)
-		}
-		groups[at] = append(groups[at], w)
-	}
-	return groups
-}
-
-// overlaps reports workloads whose pods are found by another's selector: the
-// older Server wins on them, whichever it is.
-func (c *compiler) overlaps(groups []group) {
-	for i, g := range groups {
-		for j, other := range groups {
-			if i == j || !slices.ContainsFunc(other, func(w *model.Workload) bool { return model.Matches(&g[0].Selector, w.Labels) }) {
-				continue
-			}
-			c.problem("SelectorsOverlap", model.Error, g[0].Ref(), "spec.selector",
-				fmt.Sprintf("the selector also finds pods of %s, and of two Servers for one port Linkerd counts the older alone: the clients of the one may be shut out, or let in to the other, on ports that both have", other[0].ID),
-				"give the pods labels that tell the workloads apart")
-		}
-	}
 }
 
 // ports are those that get a Server: declared, probed, or the server's side of a

@@ -57,7 +57,7 @@ func (out *writer) add(object any, phase model.Phase) {
 // port writes a Server and its authorizations.
 func (out *writer) port(p *portOf, relaxed []model.Origin) {
 	readable := p.group[0].ID.Name + "-" + strconv.Itoa(int(p.number))
-	name := model.NameFor(readable, model.SelectorKey(&p.group[0].Selector)+" "+strconv.Itoa(int(p.number)))
+	name := model.NameFor(readable, model.SelectorKey(&p.selector)+" "+strconv.Itoa(int(p.number)))
 	out.server(name, p)
 	target := objectRef{Group: policyGroup, Kind: "Server", Name: name}
 	bare := append(slices.Clone(relaxed), out.profile())
@@ -97,7 +97,7 @@ func (out *writer) server(name string, p *portOf) {
 	s := server{
 		TypeMeta: metav1.TypeMeta{APIVersion: policyGroup + "/" + version, Kind: "Server"},
 		Metadata: out.meta(name, []model.Origin{out.profile()}),
-		Spec:     serverSpec{PodSelector: p.group[0].Selector, Port: p.number, ProxyProtocol: p.protocol()},
+		Spec:     serverSpec{PodSelector: p.selector, Port: p.number, ProxyProtocol: p.protocol()},
 	}
 	if version == "v1beta3" {
 		s.Spec.AccessPolicy = "deny"
