@@ -85,7 +85,7 @@ func (c *compiler) resolve(f *model.Flow) clientSet {
 	case model.PeerNodes:
 		return c.known(f, cluster.NodeCIDRs, "NodesUnknown", "the addresses of the nodes are", nodesFix)
 	case model.PeerAddresses:
-		return newClientSet(nil, blocks(f.Client.Addresses))
+		return newClientSet(nil, c.blocks(f))
 	default:
 		c.flowProblem(f, "ClientNotExpressible", model.Error,
 			fmt.Sprintf("Linkerd cannot authorize a client of the kind %s: it stays closed in the mesh", f.Client.Kind), "name the clients by pods or addresses")
@@ -94,19 +94,6 @@ func (c *compiler) resolve(f *model.Flow) clientSet {
 }
 
 const nodesFix = "read the Nodes (-f), or give --node-cidr"
-
-func blocks(addresses []model.AddressBlock) []network {
-	var networks []network
-	for _, block := range addresses {
-		n := network{CIDR: block.CIDR.Masked().String()}
-		for _, e := range block.Except {
-			n.Except = append(n.Except, e.Masked().String())
-		}
-		slices.Sort(n.Except)
-		networks = append(networks, n)
-	}
-	return networks
-}
 
 // known makes a set of addresses, or a problem where there are none.
 func (c *compiler) known(f *model.Flow, prefixes []netip.Prefix, code, what, fix string) clientSet {
@@ -165,5 +152,5 @@ func (c *compiler) withoutIdentity(f *model.Flow, strangers []string) {
 	}
 	c.flowProblem(f, "ClientHasNoIdentity", model.Warning,
 		names+": outside the mesh, so there is no identity to authorize; the servers in the mesh stay closed to them",
-		"take the clients into the mesh, or exempt the servers' ports from MTLS for the time being")
+		"take the clients into the mesh, or exempt the servers' ports from MTLS and Authorization for the time being")
 }

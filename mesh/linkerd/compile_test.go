@@ -1,6 +1,8 @@
 package linkerd
 
 import (
+	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -79,7 +81,8 @@ func TestTheControlPlanesOwnNamespaceGetsNoServers(t *testing.T) {
 }
 
 // TestStances goes through posture and exemptions. Without mTLS there are no identities
-// to ask for; without authorization mTLS still holds.
+// to ask for; without authorization mTLS still holds. An Exemption from MTLS alone
+// opens nothing: a client without identity needs one from Authorization as well.
 func TestStances(t *testing.T) {
 	web := []string{"web.shop.serviceaccount.identity.linkerd.cluster.local"}
 	everyone := []string{"0.0.0.0/0", "::/0"}
@@ -95,7 +98,11 @@ func TestStances(t *testing.T) {
 		"permissive": {posture: model.MeshPosture{MTLS: model.MTLSPermissive, Authorization: true}, want: everyone,
 			codes: []string{"PermissiveIsOpen"}},
 		"mTLS exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerMTLS}}, want: web},
+		"mTLS exempt from strict alone": {posture: model.MeshPosture{MTLS: model.MTLSStrict},
 			relaxed: []model.Relaxation{{Layer: model.LayerMTLS}}, want: everyone},
+		"both exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
+			relaxed: []model.Relaxation{{Layer: model.LayerMTLS}, {Layer: model.LayerAuthorization}}, want: everyone},
 		"authorization exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
 			relaxed: []model.Relaxation{{Layer: model.LayerAuthorization, Ports: []model.Port{model.TCP(8080)}}}, want: []string{"*"}},
 		"another port exempt": {posture: model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true},
@@ -167,6 +174,55 @@ flows:
 	require.NotContains(t, servers, "api:4191", "the proxy's own port is no Server's")
 }
 
+// Clients by address are outside the cluster: pods are let in by identity alone,
+// though a range such as 0.0.0.0/0 holds their addresses too.
+func TestClientsByAddressAreNoPods(t *testing.T) {
+	for name, c := range map[string]struct {
+		addresses string
+		pods      []netip.Prefix
+		want      []string
+		codes     []string
+	}{
+		"everywhere":          {"{cidr: 0.0.0.0/0, except: [192.0.2.0/24]}", prefixes("10.244.0.0/16", "fd00::/48"), []string{"0.0.0.0/0-10.244.0.0/16-192.0.2.0/24"}, nil},
+		"IPv6":                {"{cidr: \"::/0\"}", prefixes("10.244.0.0/16", "fd00::/48"), []string{"::/0-fd00::/48"}, nil},
+		"beside the pods":     {"{cidr: 10.0.0.0/16}", prefixes("10.244.0.0/16"), []string{"10.0.0.0/16-"}, nil},
+		"among the pods":      {"{cidr: 10.244.3.0/24}", prefixes("10.244.0.0/16"), nil, []string{"ClientNotExpressible"}},
+		"private and unknown": {"{cidr: 10.0.0.0/8}", nil, nil, []string{"ClusterRangesUnknown"}},
+		"public and unknown":  {"{cidr: 198.51.100.0/24}", nil, []string{"198.51.100.0/24-"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, m := parseFixture(t, shop+`
+workloads:
+- {name: shop/api, spec: {containers: [{name: api, ports: [{containerPort: 8080, protocol: TCP}]}]}}
+flows:
+- {rule: shop/outside, from: [Addresses], addresses: [`+c.addresses+`], to: [shop/api], ports: ["8080"], plaintext: true}
+`)
+			m.Cluster.PodCIDRs = c.pods
+			objects, problems := d.Compile(m)
+			require.Equal(t, c.codes, codes(problems))
+			var got []string
+			for _, o := range objects {
+				for _, n := range networksIn(t, o) {
+					got = append(got, networksKey([]network{n}))
+				}
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func networksIn(t *testing.T, o model.Object) []network {
+	t.Helper()
+	if o.Ref().Kind != "NetworkAuthentication" {
+		return nil
+	}
+	data, err := json.Marshal(o.Tree["spec"])
+	require.NoError(t, err)
+	var spec networkAuthenticationSpec
+	require.NoError(t, json.Unmarshal(data, &spec))
+	return spec.Networks
+}
+
 func TestOfARangeOnlyDeclaredPortsAreHeld(t *testing.T) {
 	d, m := parseFixture(t, shop+`
 workloads:
@@ -183,13 +239,47 @@ flows:
 	require.Empty(t, permitted(objects, "Server", servers["api:9999"].Ref().Name))
 }
 
-func TestSelectorsThatFindEachOthersPodsAreReported(t *testing.T) {
-	d, m := parseFixture(t, shop+apiAndWeb)
-	web := m.Workload(deployment("shop/web"))
-	web.Labels["tier"] = "back"
-	m.Workload(deployment("shop/api")).Labels["app"] = "web"
-	_, problems := d.Compile(m)
-	require.Equal(t, []string{"SelectorsOverlap"}, codes(problems))
+// Of two Servers for one pod and port the older alone counts, so each pod must be found by one.
+func TestServersAreDisjointThoughSelectorsOverlap(t *testing.T) {
+	for name, others := range map[string]string{
+		"one more label":    "- {name: shop/batch, labels: {app: api, job: nightly}, SPEC}",
+		"fewer labels":      "- {name: shop/batch, labels: {app: api, version: v1}, SPEC}",
+		"another version":   "- {name: shop/batch, labels: {app: api, version: v2, track: stable}, SPEC}",
+		"several others":    "- {name: shop/batch, labels: {app: api, job: nightly}, SPEC}\n- {name: shop/batch2, labels: {app: api, job: weekly}, SPEC}",
+		"same own selector": "- {name: shop/batch, labels: {app: api, version: v3}, SPEC}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			const spec = "spec: {containers: [{name: c, ports: [{containerPort: 8080, protocol: TCP}]}]}"
+			d, m := parseFixture(t, shop+strings.ReplaceAll(`
+workloads:
+- {name: shop/api, labels: {version: v1, track: stable}, SPEC}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+`+others+`
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/api], ports: ["8080"]}
+`, "SPEC", spec))
+			objects, problems := d.Compile(m)
+			require.Empty(t, problems)
+			for _, w := range m.Workloads {
+				var found []string
+				for _, o := range objects {
+					if o.Ref().Kind == "Server" && selectsPods(&o, &w) {
+						found = append(found, o.Ref().Name)
+					}
+				}
+				if w.ID.Name == "web" {
+					require.Empty(t, found)
+					continue
+				}
+				require.Len(t, found, 1, w.ID.Name)
+				if w.ID.Name == "api" {
+					require.Len(t, permitted(objects, "Server", found[0]), 1)
+				} else {
+					require.Empty(t, permitted(objects, "Server", found[0]), "%s is not meant by the flow", w.ID.Name)
+				}
+			}
+		})
+	}
 }
 
 func TestPodsOfOneSelectorShareAServer(t *testing.T) {

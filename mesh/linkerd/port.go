@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"floe.dev/palisade/model"
 )
 
@@ -30,17 +32,19 @@ type grant struct {
 
 // portOf is one port of a group of workloads on its way to objects.
 type portOf struct {
-	group  group
-	number int32
-	opaque bool
-	stance stance
+	group group
+	// selector finds the group's pods and no others.
+	selector metav1.LabelSelector
+	number   int32
+	opaque   bool
+	stance   stance
 	// grants to clients of flows, and to the kubelet.
 	grants []grant
 }
 
 // port writes the Server of one port with its authorizations, unless something stands against it.
-func (c *compiler) port(out *writer, g group, number int32) {
-	w := g[0]
+func (c *compiler) port(out *writer, p *portOf) {
+	g, w, number := p.group, p.group[0], p.number
 	if skipsProxy(w, number) {
 		c.problem("PortSkipsProxy", model.Warning, w.Ref(), "",
 			fmt.Sprintf("connections to port %d go around the proxy, so no Server can hold there: none is written", number),
@@ -53,7 +57,7 @@ func (c *compiler) port(out *writer, g group, number int32) {
 			"delete the Server, or take it over by deleting it and applying palisade's")
 		return
 	}
-	p := &portOf{group: g, number: number, opaque: contains(c.dialect.opaquePorts(w), number)}
+	p.opaque = contains(c.dialect.opaquePorts(w), number)
 	var relaxed []model.Origin
 	p.stance, relaxed = stanceOf(&out.posture.Mesh, g, number)
 	c.flowGrants(p)
@@ -63,8 +67,10 @@ func (c *compiler) port(out *writer, g group, number int32) {
 	out.port(p, relaxed)
 }
 
-// stanceOf decides between posture and exemptions. MTLS given up means everyone,
-// since clients in plaintext have no identity; Authorization given up leaves mTLS.
+// stanceOf decides between posture and exemptions. Authorization given up leaves
+// mTLS, and with both given up everyone is let in. mTLS given up alone opens
+// nothing: whom authorization asks for brings an identity, and that comes by mTLS.
+// A permissive posture is for namespaces on their way into the mesh, and open.
 func stanceOf(p *model.MeshPosture, g group, number int32) (stance, []model.Origin) {
 	var origins []model.Origin
 	mtls, authorization := p.MTLS, p.Authorization
@@ -75,7 +81,7 @@ func stanceOf(p *model.MeshPosture, g group, number int32) (stance, []model.Orig
 			}
 			switch r.Layer {
 			case model.LayerMTLS:
-				mtls = model.MTLSPermissive
+				mtls = ""
 			case model.LayerAuthorization:
 				authorization = false
 			default:
@@ -85,7 +91,7 @@ func stanceOf(p *model.MeshPosture, g group, number int32) (stance, []model.Orig
 		}
 	}
 	switch {
-	case mtls == model.MTLSPermissive:
+	case p.MTLS == model.MTLSPermissive:
 		return open, origins
 	case authorization:
 		return byClient, origins
