@@ -27,7 +27,9 @@ const (
 type grant struct {
 	clients clientSet
 	http    []model.HTTPMatch
-	origin  model.Origin
+	// exact tells that the paths are meant to the letter, "*" at their end too.
+	exact  bool
+	origin model.Origin
 }
 
 // portOf is one port of a group of workloads on its way to objects.
@@ -181,7 +183,7 @@ func (c *compiler) probeGrants(p *portOf) bool {
 		p.grants = append(p.grants, grant{clients: nodes, origin: origin})
 	}
 	if len(paths) > 0 {
-		p.grants = append(p.grants, grant{clients: nodes, origin: origin, http: []model.HTTPMatch{{Methods: []string{"GET"}, Paths: p.allProbePaths()}}})
+		p.grants = append(p.grants, grant{clients: nodes, origin: origin, exact: true, http: []model.HTTPMatch{{Methods: []string{"GET"}, Paths: p.allProbePaths()}}})
 	}
 	return true
 }

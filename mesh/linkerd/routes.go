@@ -58,7 +58,11 @@ func addRequests(rules map[pattern]map[string]permission, g grant, h model.HTTPM
 	if len(h.Paths) > 0 {
 		patterns = nil
 		for _, path := range h.Paths {
-			patterns = append(patterns, parsePattern(path))
+			if g.exact {
+				patterns = append(patterns, pattern{text: path})
+			} else {
+				patterns = append(patterns, parsePattern(path))
+			}
 		}
 	}
 	methods := h.Methods

@@ -104,6 +104,22 @@ flows:
 	require.Equal(t, []string{"web.shop.serviceaccount.identity.linkerd.cluster.local"}, permits(t, objects, "api:8080", "GET", "/items/1"))
 }
 
+// A probe's path is no pattern of the intent: "*" at its end is a letter.
+func TestTrap06AProbePathIsMeantToTheLetter(t *testing.T) {
+	d, m := parseFixture(t, shop+`
+workloads:
+- name: shop/api
+  spec: {containers: [{name: api, livenessProbe: {httpGet: {path: "/h*", port: 8080}}}]}
+- {name: shop/web, spec: {containers: [{name: web}]}}
+flows:
+- {rule: shop/web, from: [shop/web], to: [shop/api], ports: ["8080"], http: [{paths: [/items]}]}
+`)
+	objects, problems := d.Compile(m)
+	require.Empty(t, problems)
+	require.Equal(t, []string{"10.1.0.0/16"}, permits(t, objects, "api:8080", "GET", "/h*"))
+	require.Empty(t, permits(t, objects, "api:8080", "GET", "/hidden"))
+}
+
 func TestTrap06AProbeWithAQueryIsPermittedExplicitlyAndReported(t *testing.T) {
 	d, m := parseFixture(t, shop+`
 workloads:
