@@ -22,6 +22,7 @@ func Findings(m *model.Model) []model.Finding {
 	}
 	for i := range r.existing.authorizationPolicies {
 		r.authorizationPolicy(&r.existing.authorizationPolicies[i])
+		r.authorizationPolicyBlocks(&r.existing.authorizationPolicies[i])
 	}
 	slices.SortFunc(r.findings, model.CompareFindings)
 	return slices.Compact(r.findings)

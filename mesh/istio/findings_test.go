@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,4 +84,46 @@ func TestFindingsLeaveSoundObjectsAlone(t *testing.T) {
 - {apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {namespace: shop, name: nothing}, spec: {}}
 - {apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {namespace: legacy, name: not-ours}, spec: {rules: [{}]}}
 `))
+}
+
+// A DENY goes before every allow, so one that matches a declared flow keeps it closed.
+func TestPoliciesThatRefuseDeclaredFlowsAreFound(t *testing.T) {
+	const declared = shopSidecar + `
+workloads: [{name: shop/cart}, {name: shop/web}, {name: shop/other}]
+flows:
+- {rule: shop/cart, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["8080"]}
+existing:
+`
+	for spec, want := range map[string]model.Severity{
+		"shop, {action: DENY, rules: [{}]}": model.Error,
+		"shop, {action: DENY, rules: [{from: [{source: {principals: [\"td.example/ns/shop/sa/web\"]}}]}]}":                    model.Error,
+		"shop, {action: DENY, rules: [{from: [{source: {principals: [\"old.example/ns/shop/*\"]}}]}]}":                        model.Error,
+		"shop, {action: DENY, rules: [{from: [{source: {notPrincipals: [\"td.example/ns/shop/sa/web\"]}}]}]}":                 "",
+		"shop, {action: DENY, rules: [{from: [{source: {notNamespaces: [shop]}}]}]}":                                          "",
+		"shop, {action: DENY, rules: [{from: [{source: {serviceAccounts: [web]}}], to: [{operation: {ports: [\"8080\"]}}]}]}": model.Error,
+		"shop, {action: DENY, rules: [{to: [{operation: {ports: [\"9090\"]}}]}]}":                                             "",
+		"shop, {action: DENY, rules: [{to: [{operation: {notPorts: [\"8080\"]}}]}]}":                                          "",
+		"shop, {action: DENY, rules: [{to: [{operation: {paths: [/admin]}}]}]}":                                               model.Info,
+		"shop, {action: DENY, selector: {matchLabels: {app: other}}, rules: [{}]}":                                            "",
+		"shop, {action: DENY, targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: x}], rules: [{}]}":         "",
+		"elsewhere, {action: DENY, rules: [{}]}":                                                                              "",
+		"istio-system, {action: DENY, selector: {matchLabels: {app: cart}}, rules: [{}]}":                                     model.Error,
+		"shop, {action: CUSTOM, provider: {name: oauth}, rules: [{}]}":                                                        model.Info,
+		"shop, {action: DENY, rules: [{when: [{key: \"request.headers[x]\", values: [z]}]}]}":                                 model.Info,
+		"shop, {action: DENY}":             "",
+		"shop, {action: ALLOW, rules: []}": "",
+	} {
+		namespace, body, _ := strings.Cut(spec, ", ")
+		_, m := parseFixture(t, declared+"- {apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {namespace: "+namespace+", name: theirs}, spec: "+body+"}\n")
+		m.Cluster.Mesh.TrustDomainAliases = []string{"old.example"}
+		found := Findings(m)
+		if want == "" {
+			require.Empty(t, found, spec)
+			continue
+		}
+		require.Len(t, found, 1, spec)
+		require.Equal(t, "AuthorizationPolicyBlocks", found[0].Code)
+		require.Equal(t, want, found[0].Severity, spec)
+		require.Contains(t, found[0].Message, "TrafficRule shop/cart")
+	}
 }
