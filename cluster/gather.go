@@ -24,10 +24,13 @@ type gatherer struct {
 
 	snapshot   intent.Snapshot
 	namespaces map[string]*model.Namespace
+	// again holds the objects of chunks that were parsed once more: a dump of thousands that is given twice is parsed twice, not once an object.
+	again map[*chunk][]*object
 }
 
 func (g *gatherer) gather() *intent.Snapshot {
 	g.namespaces = map[string]*model.Namespace{}
+	g.again = map[*chunk][]*object{}
 	g.snapshot.Unknown = map[string]int{}
 	g.snapshot.Sources = map[model.Ref]model.Source{}
 	g.dropDuplicates()
@@ -139,7 +142,11 @@ func (g *gatherer) dropDuplicates() {
 
 // content parses an object again, and leaves out what a server writes.
 func (g *gatherer) content(it *item) map[string]any {
-	objects, _, _ := it.chunk.objects()
+	objects, parsed := g.again[it.chunk]
+	if !parsed {
+		objects, _, _ = it.chunk.objects()
+		g.again[it.chunk] = objects
+	}
 	if it.number >= len(objects) {
 		return nil
 	}

@@ -9,18 +9,20 @@ import (
 
 // lineOf finds the line of the file on which a field stands, or, where it is
 // missing, that of what it would stand in; 0 where it cannot be told. JSON is
-// read once more as YAML, which it nearly is: this is the way of errors.
+// read once more as YAML, which it nearly is: this is the way of errors, and is
+// gone once a document, which may be a List with thousands of them.
 func (p *parsed) lineOf(path []string) int {
-	root, base := p.node, p.base
-	if root == nil {
+	if p.node == nil && !p.lineless {
 		nodes, err := parseYAML(p.text)
-		if err != nil || len(nodes) == 0 {
-			return 0
+		if p.lineless = err != nil || len(nodes) == 0; !p.lineless {
+			p.node, p.base = nodes[0], p.line-1
 		}
-		root, base = nodes[0], p.line-1
 	}
-	at, _ := find(root, path)
-	return base + at.Line
+	if p.node == nil {
+		return 0
+	}
+	at, _ := find(p.node, path)
+	return p.base + at.Line
 }
 
 // find follows a path as far as it goes. It returns the node that stands for

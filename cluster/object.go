@@ -18,11 +18,13 @@ type parsed struct {
 	fault error
 	// line of the file on which the document's value begins.
 	line int
-	// node is the root of a YAML document; its lines count from the line before base+1.
+	// node is the root of a YAML document, or of a JSON value once the line of a field was asked for; its lines count from the line before base+1.
 	node *yaml.Node
 	base int
 	// text of a JSON value, which begins on line.
 	text []byte
+	// lineless tells that the text could not be read as YAML, so that no lines of fields are known.
+	lineless bool
 }
 
 // object is one API object of a document.
@@ -124,6 +126,9 @@ func (o *object) expand(value any, apiVersion, kind string) ([]*object, InputErr
 	}
 	if faults := o.checkTypeMeta(); len(faults) > 0 {
 		return nil, faults
+	}
+	if tree["items"] != nil && o.ref.Kind == "List" && jsonTypeName(tree["items"]) != "a list" {
+		return nil, InputErrors{o.fault("items", "must be a list, is %s", jsonTypeName(tree["items"]))}
 	}
 	if items, ok := listItems(tree); ok {
 		return o.items(items)
