@@ -36,6 +36,21 @@ func NameForSelector(selector *metav1.LabelSelector) string {
 	return NameFor(strings.Join(values, "-"), SelectorKey(selector))
 }
 
+// longestLabelValue is the API's limit on the value of a label.
+const longestLabelValue = 63
+
+// LabelValue is a name as a label can hold it. Names of objects may have up to
+// 253 characters; a long one is cut, and a hash of the whole tells apart what
+// reads alike.
+func LabelValue(name string) string {
+	if len(name) <= longestLabelValue {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := hex.EncodeToString(sum[:4])
+	return strings.TrimRight(name[:longestLabelValue-len(hash)-1], "-_.") + "-" + hash
+}
+
 func dnsLabel(s string, most int) string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(s) {

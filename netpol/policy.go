@@ -55,7 +55,7 @@ func (h *home) policy(s *subject) model.Object {
 func (h *home) object(apiVersion, kind, name string, phase model.Phase, spec map[string]any, origins []string) model.Object {
 	metadata := map[string]any{
 		"namespace": h.namespace.Name, "name": name,
-		"labels": map[string]any{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: h.namespace.Posture.Profile},
+		"labels": map[string]any{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: model.LabelValue(h.namespace.Posture.Profile)},
 	}
 	if len(origins) > 0 {
 		metadata["annotations"] = map[string]any{model.OriginAnnotation: originText(origins)}

@@ -28,7 +28,7 @@ func meta(n *model.Namespace, name string, from origins) metav1.ObjectMeta {
 	slices.Sort(lines)
 	return metav1.ObjectMeta{
 		Name: name, Namespace: n.Name,
-		Labels:      map[string]string{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: n.Posture.Profile},
+		Labels:      map[string]string{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: model.LabelValue(n.Posture.Profile)},
 		Annotations: map[string]string{model.OriginAnnotation: strings.Join(lines, "\n")},
 	}
 }

@@ -45,7 +45,7 @@ func (out *writer) meta(name string, origins []model.Origin) metav1.ObjectMeta {
 	}
 	return metav1.ObjectMeta{
 		Namespace: out.namespace, Name: name,
-		Labels:      map[string]string{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: out.posture.Profile},
+		Labels:      map[string]string{model.ManagedByLabel: model.ManagedByValue, model.ProfileLabel: model.LabelValue(out.posture.Profile)},
 		Annotations: map[string]string{model.OriginAnnotation: strings.Join(sorted(lines), "\n")},
 	}
 }
