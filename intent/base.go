@@ -29,17 +29,30 @@ func (r *resolver) baseFlows() {
 // default deny without DNS would be an outage, and an open port 53 a hole.
 func (r *resolver) dnsFlow(namespace string, profile model.Ref) {
 	dns := &r.model.Cluster.DNS
-	if !dns.Known() {
+	if len(dns.NodeLocal) == 0 && !r.resolverPodsInReach() {
 		r.model.Held = append(r.model.Held, model.Hold{Namespace: namespace, Layer: model.LayerNetwork})
 		r.problem("DNSUnknown", model.Error, model.Ref{APIVersion: "v1", Kind: "Namespace", Name: namespace}, "",
-			"the cluster's resolver is not known, and a default deny without DNS would cut every workload: no NetworkPolicy is written for the namespace",
-			"read the DNS Service and its pods (kube-system/kube-dns or the like, -f), or give --dns-server")
+			"the cluster's resolver is not known as policies see it, and a default deny without DNS would cut every workload: no NetworkPolicy is written for the namespace",
+			"read the DNS Service and its pods (kube-system/kube-dns or the like, -f), and the Nodes where these pods are on their network, or give --dns-server")
 		return
 	}
 	r.model.Flows = append(r.model.Flows, model.Flow{
 		Origin: model.Origin{Ref: profile, Part: "DNS"}, Client: r.podsIn(namespace, everyPod()),
 		Server: model.Peer{Kind: model.PeerDNS}, Ports: slices.Clone(dns.Ports), Base: true,
 	})
+}
+
+// resolverPodsInReach tells whether a policy can find the resolver's pods. The
+// address of their Service does not do: most CNIs judge after its translation.
+// Pods in their node's network are found by the nodes' addresses alone.
+func (r *resolver) resolverPodsInReach() bool {
+	cluster := &r.model.Cluster
+	if cluster.DNS.Namespace == "" || len(cluster.DNS.Ports) == 0 {
+		return false
+	}
+	pods := r.podsIn(cluster.DNS.Namespace, cluster.DNS.PodSelector)
+	unreachable := len(cluster.NodeCIDRs) == 0 && cluster.CNI != "cilium"
+	return len(pods.Workloads) == 0 || !unreachable || slices.ContainsFunc(r.workloads(&pods), func(w *model.Workload) bool { return !w.Spec.HostNetwork })
 }
 
 // dnsServerFlow keeps the resolver reachable where its own namespace is governed.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"floe.dev/palisade/model"
 )
@@ -19,8 +20,16 @@ import (
 // addresses of a node-local cache, and servers given by flag.
 func (f *facts) dns() {
 	dns := &f.cluster.DNS
+	dialled := f.dialledResolvers()
 	dns.NodeLocal = addresses(append(f.nodeLocal(), f.given.DNSServers...))
-	service := f.dnsService()
+	for _, a := range dialled {
+		if !inside(f.cluster.ServiceCIDRs, a) { // a cluster IP is worth nothing without what is behind it
+			dns.NodeLocal = append(dns.NodeLocal, a)
+		}
+	}
+	slices.SortFunc(dns.NodeLocal, netip.Addr.Compare)
+	dns.NodeLocal = slices.Compact(dns.NodeLocal)
+	service := f.dnsService(append(dialled, addresses(f.given.DNSServers)...))
 	if service == nil {
 		if len(dns.NodeLocal) > 0 {
 			dns.Ports = []model.Port{model.TCP(53), model.UDP(53)}
@@ -32,6 +41,9 @@ func (f *facts) dns() {
 	target := map[int32]bool{}
 	for i := range service.Ports {
 		p := &service.Ports[i]
+		if !isDNSPort(*p) {
+			continue // metrics, most often
+		}
 		dns.ServicePorts = append(dns.ServicePorts, model.TCP(p.Port), model.UDP(p.Port))
 		for _, number := range f.dnsTargets(service, p) {
 			target[number] = true
@@ -52,11 +64,33 @@ func (f *facts) dns() {
 	dns.PodSelector = metav1.LabelSelector{MatchLabels: service.Selector}
 }
 
+// dialledResolvers are the addresses that kubelets write into resolv.conf, where
+// kubeadm's configuration of them was read.
+func (f *facts) dialledResolvers() []netip.Addr {
+	var kubelet struct {
+		ClusterDNS []string `json:"clusterDNS"`
+	}
+	if yaml.Unmarshal([]byte(f.configMap("kube-system", "kubelet-config", "kubelet")), &kubelet) != nil {
+		return nil // said where the domain is read from it
+	}
+	return addresses(kubelet.ClusterDNS)
+}
+
+func inside(ranges []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
 // dnsService chooses the Service that serves DNS for the cluster. A Service is a
-// candidate where it has port 53 and a selector, and bears a name or label of a
-// cluster resolver; kube-dns, the name that every distribution keeps for
-// compatibility, comes first.
-func (f *facts) dnsService() *model.Service {
+// candidate where it has port 53 and a selector, and has one of the addresses
+// that pods dial or bears a name or label of a cluster resolver; kube-dns, the
+// name that every distribution keeps for compatibility, comes before others.
+func (f *facts) dnsService(dialled []netip.Addr) *model.Service {
+	dnsRank := func(s *model.Service) int {
+		if slices.ContainsFunc(addresses(s.ClusterIPs), func(a netip.Addr) bool { return slices.Contains(dialled, a) }) {
+			return surest
+		}
+		return dnsRank(s)
+	}
 	var candidates []*model.Service
 	for i := range f.snapshot.Services {
 		s := &f.snapshot.Services[i]
@@ -79,6 +113,9 @@ func (f *facts) dnsService() *model.Service {
 }
 
 func isDNSPort(p corev1.ServicePort) bool { return p.Port == 53 }
+
+// surest is the rank of a Service with an address that pods are known to dial.
+const surest = 5
 
 // dnsRank tells how surely a Service is the cluster's resolver; 0 means that it is not.
 func dnsRank(s *model.Service) int {
@@ -152,7 +189,7 @@ func (f *facts) sliceTargets(service *model.Service, portName string) []int32 {
 }
 
 // nodeLocal finds the addresses of a node-local DNS cache: from its -localip
-// argument, from the bind lines of its Corefile, and from what kubelets tell pods.
+// argument, and from the bind lines of its Corefile.
 func (f *facts) nodeLocal() []string {
 	var found []string
 	for i := range f.snapshot.Workloads {
