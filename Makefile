@@ -13,16 +13,19 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
 
 .DEFAULT_GOAL := help
-.PHONY: help build test bench fuzz lint fmt generate verify ci clean
+.PHONY: help build test test-apiserver bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/palisade
 	go build -o bin/palisade ./cmd/palisade
 
 test: ## run all tests, with the race detector where there is a C compiler
 	go test $(RACE) ./...
+
+test-apiserver: ## hold palisade to a real API server, built from source when first needed (minutes)
+	KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -1,0 +1,117 @@
+package apiserver
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	// Only their CRDs are wanted; the imports keep the modules in go.mod.
+	_ "istio.io/api/security/v1"
+	_ "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// root is the repository.
+const root = "../.."
+
+// now is the time at which palisade judges, so that no exemption expires under the tests.
+const now = "2026-11-23T12:00:00Z"
+
+// One control plane and one binary serve all tests.
+var (
+	config *rest.Config
+	binary string
+)
+
+func TestMain(m *testing.M) {
+	code, err := withControlPlane(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e/apiserver:", err)
+		code = 2
+	}
+	os.Exit(code)
+}
+
+func withControlPlane(run func() int) (code int, err error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return 0, errors.New("KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd; run make test-apiserver")
+	}
+	folder, err := os.MkdirTemp("", "palisade-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	binary = filepath.Join(folder, "palisade")
+	if out, err := exec.Command("go", "-C", root, "build", "-o", binary, "./cmd/palisade").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("building palisade: %w\n%s", err, out)
+	}
+	crds, err := definitions()
+	if err != nil {
+		return 0, err
+	}
+	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
+	// As in the examples: the Service range holds their kube-dns, and the endpoints of the
+	// API server are theirs to tell.
+	env.ControlPlane.GetAPIServer().Configure().
+		Set("service-cluster-ip-range", "10.96.0.0/16").
+		Set("endpoint-reconciler-type", "none")
+	config, err = env.Start()
+	if err != nil {
+		return 0, fmt.Errorf("starting the control plane: %w", err)
+	}
+	defer func() { err = errors.Join(err, env.Stop()) }()
+	config.QPS = -1 // the tests wait for nobody
+	return run(), nil
+}
+
+// definitions are the folders and files with the CRDs of palisade and of all that it writes.
+// Those of Linkerd are palisade's own minimal ones: the originals are in no module.
+func definitions() ([]string, error) {
+	paths := []string{filepath.Join(root, "deploy/crds"), filepath.Join(root, "mesh/linkerd/testdata/crds")}
+	for module, path := range map[string]string{
+		"istio.io/api":            "kubernetes/customresourcedefinitions.gen.yaml",
+		"sigs.k8s.io/gateway-api": "config/crd/standard",
+	} {
+		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+		if err != nil {
+			return nil, fmt.Errorf("looking for module %s: %w", module, err)
+		}
+		paths = append(paths, filepath.Join(strings.TrimSpace(string(out)), path))
+	}
+	return paths, nil
+}
+
+// run is palisade run once.
+type run struct {
+	out, notes string
+	code       int
+}
+
+// palisade runs the binary as of now, with the exit code that findings and
+// problems earn; usage and input errors fail the test.
+func palisade(t *testing.T, args ...string) run {
+	t.Helper()
+	r := palisadeAtAll(t, append(args, "--at", now)...)
+	require.NotEqual(t, 2, r.code, "palisade %s\n%s", strings.Join(args, " "), r.notes)
+	return r
+}
+
+func palisadeAtAll(t *testing.T, args ...string) run {
+	t.Helper()
+	var out, notes bytes.Buffer
+	c := exec.CommandContext(t.Context(), binary, args...)
+	c.Stdout, c.Stderr = &out, &notes
+	var failed *exec.ExitError
+	if err := c.Run(); err != nil && !errors.As(err, &failed) {
+		require.NoError(t, err)
+	}
+	return run{out.String(), notes.String(), c.ProcessState.ExitCode()}
+}
