@@ -57,7 +57,7 @@ func worded(err *field.Error) string {
 	case field.ErrorTypeNotSupported:
 		return fmt.Sprintf("%s is not one of %s", value, strings.TrimPrefix(detail, "supported values: "))
 	case field.ErrorTypeDuplicate:
-		return value + " is there twice"
+		return strings.TrimPrefix(value+" is there twice", " ") // an item that is no scalar is known by its place
 	case field.ErrorTypeTypeInvalid:
 		return strings.ReplaceAll(detail, ": \"", ", is \"")
 	case field.ErrorTypeTooMany, field.ErrorTypeTooLong, field.ErrorTypeForbidden:

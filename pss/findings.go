@@ -180,6 +180,8 @@ func subject(w *model.Workload) string {
 	switch {
 	case w.Running:
 		return "this pod when it is created again (it keeps running until then)"
+	case w.ID.Kind == "Pod":
+		return "this pod"
 	case w.Replicas == 0:
 		return "its pods as soon as it is scaled up (it has no replicas now, so nothing shows)"
 	default:

@@ -159,12 +159,15 @@ func (a *authorization) writeWaypoints() {
 }
 
 func (a *authorization) waypointGateway() *gateway.Gateway {
+	// Routes from the same namespace are the default; a server writes it down, and a plan would find it too many.
+	same := gateway.NamespacesFromSame
+	routes := &gateway.AllowedRoutes{Namespaces: &gateway.RouteNamespaces{From: &same}}
 	g := &gateway.Gateway{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "gateway.networking.k8s.io/v1", Kind: "Gateway"},
 		ObjectMeta: meta(a.namespace, waypointName, a.asksWaypoint),
 		Spec: gateway.GatewaySpec{
 			GatewayClassName: waypointClass,
-			Listeners:        []gateway.Listener{{Name: "mesh", Port: portHBONE, Protocol: "HBONE"}},
+			Listeners:        []gateway.Listener{{Name: "mesh", Port: portHBONE, Protocol: "HBONE", AllowedRoutes: routes}},
 		},
 	}
 	g.Labels[waypointForLabel] = "service"
