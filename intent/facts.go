@@ -42,9 +42,10 @@ func (f *facts) problem(code string, severity model.Severity, subject model.Ref,
 
 // mesh decides which mesh is in use, and lets the given facts win over what its objects show.
 func (f *facts) mesh() {
-	m, problems := mesh.Decide(f.given.Mesh, f.snapshot.Objects, f.snapshot.Workloads, f.snapshot.Namespaces)
-	f.problems = append(f.problems, problems...)
+	objects := slices.Concat(f.snapshot.Objects, f.webhookLabels())
+	m, problems := mesh.Decide(f.given.Mesh, objects, f.snapshot.Workloads, f.snapshot.Namespaces)
 	if f.given.MeshNamespace != "" {
+		problems = slices.DeleteFunc(problems, func(p model.Problem) bool { return p.Code == "LinkerdNamespaceAmbiguous" }) // the flag settles it
 		m.Namespace = f.given.MeshNamespace
 		if m.RootNamespace == "" {
 			m.RootNamespace = f.given.MeshNamespace
@@ -58,6 +59,23 @@ func (f *facts) mesh() {
 	}
 	m.AssumedMode = model.MeshMode(f.given.MeshMode)
 	f.cluster.Mesh = m
+	f.problems = append(f.problems, problems...)
+}
+
+// webhookLabels are the mutating webhooks as objects, with their labels: a mesh's tell which revisions it injects for.
+func (f *facts) webhookLabels() []model.Object {
+	var objects []model.Object
+	for i := range f.snapshot.MutatingWebhooks {
+		labels := map[string]any{}
+		for key, value := range f.snapshot.MutatingWebhooks[i].Labels {
+			labels[key] = value
+		}
+		objects = append(objects, model.Object{Tree: map[string]any{
+			"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+			"metadata": map[string]any{"name": f.snapshot.MutatingWebhooks[i].Name, "labels": labels},
+		}})
+	}
+	return objects
 }
 
 // configMap returns the text of a key of a ConfigMap, or "".

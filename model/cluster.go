@@ -49,6 +49,9 @@ type Mesh struct {
 	TrustDomainAliases []string
 	// Revision of the Istio control plane, empty for the default one.
 	Revision string
+	// Revisions are those that Istio's webhooks inject for, tags among them,
+	// "default" for namespaces labelled istio-injection; nil where no webhook was read.
+	Revisions []string
 	// Version of the control plane, "1.31.1" or "2.18.0" or "edge-25.4.4", where it shows.
 	Version string
 	// Ambient tells that Istio's ambient mode is installed.

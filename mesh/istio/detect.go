@@ -20,20 +20,13 @@ func Detect(objects []model.Object, workloads []model.Workload) (found bool, fac
 		return false, facts, nil
 	}
 	facts.Why, facts.Namespace = s.why(), s.namespace()
-	facts.Revision, facts.Version = s.revision(), s.version()
+	facts.Revision, facts.Revisions, facts.Version = s.revision(), s.webhookRevisions(), s.version()
 	facts.Ambient = s.ztunnel != nil || s.ambientEnv
 	facts.CNI, facts.InjectByDefault = s.injector(facts.Namespace)
 	if revisions := s.revisions(); len(revisions) > 1 {
 		problems = append(problems, model.Problem{
 			Code: "SeveralControlPlanes", Severity: model.Warning, Subject: s.istiods[0].Ref(),
 			Message: fmt.Sprintf("control planes of the revisions %s were found: any revision that a label names is taken for one of them", strings.Join(revisions, ", ")),
-		})
-	}
-	if facts.Namespace == "" {
-		problems = append(problems, model.Problem{
-			Code: "MeshNamespaceUnknown", Severity: model.Error,
-			Message: "Istio is in use (" + facts.Why + "), but its control plane was not read: what proxies need of it stays closed",
-			Fix:     "say --mesh-namespace, or read the manifests of istiod (-f)",
 		})
 	}
 	return true, facts, append(problems, s.readMeshConfig(&facts)...)
@@ -47,8 +40,10 @@ type signs struct {
 	ambientEnv  bool
 	meshConfigs []model.Object
 	injectors   []model.Object
-	cniConfig   bool
-	crd         string
+	// webhooks are the revisions and tags of the injector's webhooks.
+	webhooks  []string
+	cniConfig bool
+	crd       string
 }
 
 func survey(objects []model.Object, workloads []model.Workload) *signs {
@@ -77,6 +72,10 @@ func (s *signs) object(o model.Object) {
 	case "CustomResourceDefinition":
 		if group := text(&o, "spec", "group"); group == "security.istio.io" {
 			s.crd = cmp.Or(s.crd, ref.String())
+		}
+	case "MutatingWebhookConfiguration":
+		if labels := o.Labels(); labels["app"] == "sidecar-injector" && labels[revisionLabel] != "" {
+			s.webhooks = append(s.webhooks, cmp.Or(labels[tagLabel], labels[revisionLabel]))
 		}
 	case "ConfigMap":
 		data := o.Map("data")
@@ -139,6 +138,13 @@ func (s *signs) revisions() []string {
 	}
 	slices.Sort(revisions)
 	return slices.Compact(revisions)
+}
+
+// webhookRevisions are the values of istio.io/rev that a webhook answers to
+// (templates/mutatingwebhook.yaml, revision-tags-mwc.yaml).
+func (s *signs) webhookRevisions() []string {
+	slices.Sort(s.webhooks)
+	return slices.Compact(s.webhooks)
 }
 
 // revision is that of the only control plane; the default one and several have none to hold workloads to.

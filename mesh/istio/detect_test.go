@@ -70,8 +70,8 @@ func TestDetectByLesserSigns(t *testing.T) {
 	found, facts, problems := Detect([]model.Object{crd}, nil)
 	require.True(t, found)
 	require.Equal(t, "CustomResourceDefinition peerauthentications.security.istio.io", facts.Why)
-	require.Len(t, problems, 1)
-	require.Equal(t, "MeshNamespaceUnknown", problems[0].Code)
+	require.Empty(t, facts.Namespace)
+	require.Empty(t, problems, "a flag may still tell the namespace: Compile says what is missing")
 
 	ztunnel := model.Workload{ID: model.WorkloadID{Namespace: "mesh", Kind: "DaemonSet", Name: "ztunnel"}, Labels: map[string]string{"app": "ztunnel"}}
 	found, facts, problems = Detect(nil, []model.Workload{ztunnel})
@@ -91,6 +91,25 @@ func TestDetectSeveralRevisionsHoldsNoLabelToOne(t *testing.T) {
 	require.Empty(t, facts.Revision)
 	require.Len(t, problems, 1)
 	require.Equal(t, "SeveralControlPlanes", problems[0].Code)
+}
+
+func webhook(name string, labels map[string]any) model.Object {
+	return model.Object{Tree: map[string]any{
+		"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+		"metadata": map[string]any{"name": name, "labels": labels},
+	}}
+}
+
+func TestDetectReadsRevisionsAndTagsFromWebhooks(t *testing.T) {
+	control := []model.Workload{istiod("mesh", "istiod-1-31", "1-31")}
+	_, facts, _ := Detect(nil, control)
+	require.Nil(t, facts.Revisions, "no webhook was read: tags are unknown")
+	_, facts, _ = Detect([]model.Object{
+		webhook("istio-sidecar-injector-1-31", map[string]any{"app": "sidecar-injector", "istio.io/rev": "1-31"}),
+		webhook("istio-revision-tag-prod", map[string]any{"app": "sidecar-injector", "istio.io/rev": "1-31", "istio.io/tag": "prod"}),
+		webhook("another", map[string]any{"app": "cert-manager"}),
+	}, control)
+	require.Equal(t, []string{"1-31", "prod"}, facts.Revisions)
 }
 
 func FuzzParseMeshConfig(f *testing.F) {

@@ -9,6 +9,8 @@
 package istio
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 
 	"floe.dev/palisade/model"
@@ -33,10 +35,12 @@ func (d *Dialect) Name() string { return string(model.MeshIstio) }
 // cannot express comes back as problems, sorted by model.CompareProblems.
 func (d *Dialect) Compile(m *model.Model) ([]model.Object, []model.Problem) {
 	c := newCompilation(d, m)
+	c.controlPlaneUnknown()
 	for _, namespace := range c.governed {
 		if !c.writable(namespace) {
 			continue
 		}
+		c.revisionUnknown(namespace)
 		c.peerAuthentications(namespace)
 		c.authorization(namespace)
 		c.destinationRules(namespace)
@@ -107,14 +111,12 @@ func (c *compilation) index(f *model.Flow) {
 }
 
 // rootNamespace is where a policy counts for the whole mesh: as configured, or
-// where the control plane runs as long as the configuration is unknown.
+// where the control plane runs as long as the configuration is unknown. Istio's
+// default stands in where neither is known: nothing is to be written there.
 func (d *Dialect) rootNamespace() string { return rootNamespace(&d.mesh) }
 
 func rootNamespace(mesh *model.Mesh) string {
-	if mesh.RootNamespace != "" {
-		return mesh.RootNamespace
-	}
-	return mesh.Namespace
+	return cmp.Or(mesh.RootNamespace, mesh.Namespace, defaultRootNamespace)
 }
 
 // writable tells whether anything may be written to a namespace at all. What
@@ -138,6 +140,38 @@ func (c *compilation) writable(n *model.Namespace) bool {
 		return false
 	}
 	return true
+}
+
+// controlPlaneUnknown says that proxies in governed namespaces cannot be led to
+// a control plane of which nothing is known.
+func (c *compilation) controlPlaneUnknown() {
+	if c.mesh.Namespace != "" {
+		return
+	}
+	for _, n := range c.governed {
+		if slices.ContainsFunc(c.m.WorkloadsIn(n.Name), func(w model.Workload) bool { return w.Facts.Meshed() && w.Facts.Mode != model.ModeAmbient }) {
+			c.problem("MeshNamespaceUnknown", model.Error, model.Ref{}, "",
+				"the namespace of Istio's control plane is not known: what proxies need of it stays closed", "say --mesh-namespace, or read the manifests of istiod (-f)")
+			return
+		}
+	}
+}
+
+// revisionUnknown says that a revision which pods ask for was not seen, and taken for a tag.
+func (c *compilation) revisionUnknown(n *model.Namespace) {
+	if c.mesh.Revision == "" || c.mesh.Revisions != nil {
+		return
+	}
+	for _, w := range c.meshed(n.Name) {
+		asked := cmp.Or(w.NamespaceLabels[revisionLabel], w.Labels[revisionLabel])
+		if asked == "" || asked == c.mesh.Revision || w.Running || w.Facts.Mode == model.ModeAmbient || isGateway(w) {
+			continue
+		}
+		c.problem("RevisionUnknown", model.Warning, n.Ref(), "metadata.labels["+revisionLabel+"]",
+			fmt.Sprintf("pods are to be injected for revision %s, and the control plane that was read is %s: %s is taken for a tag of it", asked, c.mesh.Revision, asked),
+			"read the MutatingWebhookConfigurations of Istio (-f): they tell revisions and tags")
+		return
+	}
 }
 
 func isMeshed(w model.Workload) bool { return w.Facts.Meshed() }

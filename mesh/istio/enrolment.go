@@ -15,6 +15,7 @@ import (
 const (
 	injectionLabel       = "istio-injection"
 	revisionLabel        = "istio.io/rev"
+	tagLabel             = "istio.io/tag"
 	injectLabel          = "sidecar.istio.io/inject"
 	dataplaneLabel       = "istio.io/dataplane-mode"
 	tunnelLabel          = "networking.istio.io/tunnel"
@@ -206,24 +207,35 @@ func (d *Dialect) injection(w *model.Workload) enrolment {
 	case podLabel == "" && w.Annotations[injectLabel] == "false":
 		return outside("the pods' annotation %s=false opts out", injectLabel)
 	case namespace == "enabled":
-		return d.injected(w)
+		return d.byDefault(w)
 	case revision != "":
 		return d.revised(w, revision, "namespace "+w.ID.Namespace+" asks")
 	case w.Labels[revisionLabel] != "":
 		return d.revised(w, w.Labels[revisionLabel], "the pods ask")
 	case !said && podLabel == "true", !said && podLabel == "" && d.mesh.InjectByDefault:
-		return d.injected(w)
+		return d.byDefault(w)
 	default:
 		return enrolment{}
 	}
 }
 
-// revised holds a revision label against the control plane that was found. An
-// empty revision is the default control plane, or several; then tags may stand for any.
+// revised holds a revision label against the webhooks that were read: some
+// revision or tag among them has to answer to it. Where none was read, a label that
+// is not the control plane's revision is taken for a tag of it: see revisionUnknown.
 func (d *Dialect) revised(w *model.Workload, revision, who string) enrolment {
-	if d.mesh.Revision != "" && revision != d.mesh.Revision {
-		return outside("%s for the control plane of revision %s (label %s), but the one that was found is %s; if that is a tag of it, name the revision",
-			who, revision, revisionLabel, d.mesh.Revision)
+	if d.mesh.Revisions != nil && !slices.Contains(d.mesh.Revisions, revision) {
+		return outside("%s for revision %s (label %s), and Istio's webhooks inject for %s only",
+			who, revision, revisionLabel, strings.Join(d.mesh.Revisions, ", "))
+	}
+	return d.injected(w)
+}
+
+// byDefault is injection for those that name no revision. It takes a control
+// plane without one, or the tag "default" (templates/revision-tags-mwc.yaml).
+func (d *Dialect) byDefault(w *model.Workload) enrolment {
+	if d.mesh.Revisions != nil && !slices.Contains(d.mesh.Revisions, defaultRevision) {
+		return outside("injection without a revision is asked for, and Istio's webhooks inject for %s only; none has the tag %s",
+			strings.Join(d.mesh.Revisions, ", "), defaultRevision)
 	}
 	return d.injected(w)
 }

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -157,4 +158,48 @@ workloads: [{name: grpc/echo, annotations: {inject.istio.io/templates: grpc-agen
 `)
 	require.Equal(t, []string{"PermissiveNotHeld"}, codes(problems))
 	require.Equal(t, model.Error, problems[0].Severity)
+}
+
+func TestARevisionThatWasNotSeenIsTakenForATagAloud(t *testing.T) {
+	const text = `
+mesh: {namespace: istio-system, rootNamespace: istio-system, trustDomain: td.example, autoMTLS: true, revision: "1-31"REVISIONS}
+domain: cluster.local
+namespaces:
+- name: shop
+  labels: {istio.io/rev: prod}
+  posture: {mtls: Strict, authorization: true}
+workloads: [{name: shop/cart}]
+`
+	objects, problems := compile(t, strings.Replace(text, "REVISIONS", "", 1))
+	require.NotEmpty(t, objects)
+	require.Equal(t, []string{"RevisionUnknown"}, codes(problems))
+	_, problems = compile(t, strings.Replace(text, "REVISIONS", ", revisions: [1-31, prod]", 1))
+	require.Empty(t, problems)
+}
+
+// A mesh that is named by flag only: what needs facts is not written, and that is said.
+func TestAMeshOfWhichNothingWasReadWritesNoHalfTruths(t *testing.T) {
+	_, facts, _ := Detect(nil, nil)
+	text := `
+domain: cluster.local
+namespaces:
+- name: shop
+  labels: {istio-injection: enabled}
+  posture: {mtls: Strict, authorization: true, sidecarScope: true}
+- name: istio-system
+  labels: {istio-injection: enabled}
+  posture: {mtls: Strict, authorization: true, sidecarScope: true}
+workloads: [{name: shop/cart}, {name: shop/web}, {name: istio-system/thing}]
+flows:
+- {rule: shop/cart, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["8080"]}
+`
+	_, m := parseFixture(t, text)
+	objects, problems := New(facts, "cluster.local").Compile(m)
+	require.Equal(t, []string{"MeshNamespaceUnknown", "RootNamespaceIsMeshWide", "TrustDomainUnknown"}, codes(problems))
+	require.Len(t, objects, 1)
+	require.Equal(t, "PeerAuthentication shop/palisade-strict", objects[0].Ref().String(), "which needs no fact, and counts for no other namespace")
+
+	facts.Namespace, facts.TrustDomain = "mesh", "td.example"
+	_, problems = New(facts, "cluster.local").Compile(m)
+	require.NotContains(t, codes(problems), "MeshNamespaceUnknown", "the flag tells it")
 }

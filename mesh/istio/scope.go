@@ -77,8 +77,7 @@ func (c *compilation) scopable(n *model.Namespace) bool {
 		}
 	}
 	if c.mesh.Namespace == "" {
-		c.problem("MeshNamespaceUnknown", model.Error, n.Ref(), "",
-			"a Sidecar must keep the control plane in reach, and its namespace is not known: none is written", "say --mesh-namespace, or read the manifests of istiod (-f)")
+		// MeshNamespaceUnknown was said: a Sidecar must keep the control plane in reach.
 		return false
 	}
 	if c.domain == "" {
