@@ -5,17 +5,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // inputs are manifests of others, which not every clone stands beside.
 var inputs = filepath.Join(root, "../shared/inputs")
 
-// facts are a cluster with Istio and no applications.
-var facts = []string{filepath.Join(root, "examples/online-boutique/cluster.yaml"), filepath.Join(root, "examples/online-boutique/istio.yaml")}
+// The facts of a cluster and of its Istio, without applications.
+var (
+	cluster = []string{filepath.Join(root, "examples/online-boutique/cluster.yaml")}
+	istio   = filepath.Join(root, "examples/online-boutique/istio.yaml")
+)
 
 // TestServerTakesWhatIsRenderedAndNothingIsLeftToPlan walks the whole way: the
 // manifests are in the cluster, what palisade renders of them is applied, and
@@ -39,8 +45,10 @@ func TestServerTakesWhatIsRenderedAndNothingIsLeftToPlan(t *testing.T) {
 		{"bookinfo/istio", example("bookinfo"), "istio", []string{"Namespace", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy"}},
 		{"bookinfo/linkerd", example("bookinfo"), "linkerd", []string{"Namespace", "NetworkPolicy", "Server", "AuthorizationPolicy", "MeshTLSAuthentication"}},
 		{"bookinfo/none", example("bookinfo"), "none", []string{"Namespace", "NetworkPolicy"}},
-		{"ambient", append(facts, "testdata/ambient.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "Gateway"}},
-		{"proxyless", append(facts, "testdata/proxyless.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}},
+		{"linkerd-2-18-http", append(cluster, filepath.Join(root, "examples/online-boutique/linkerd.yaml"), "testdata/linkerd-http.yaml"), "linkerd", []string{"Server", "HTTPRoute", "AuthorizationPolicy"}},
+		{"linkerd-2-14-http", append(cluster, "testdata/linkerd-2-14.yaml", "testdata/linkerd-http.yaml"), "linkerd", []string{"Server", "HTTPRoute", "AuthorizationPolicy"}},
+		{"ambient", append(cluster, istio, "testdata/ambient.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "Gateway"}},
+		{"proxyless", append(cluster, istio, "testdata/proxyless.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,13 +122,59 @@ func (s *server) applyAll(t *testing.T, objects []*object, dryRun bool) map[stri
 
 func assertNothingToPlan(t *testing.T, args []string) {
 	t.Helper()
-	r := palisade(t, append([]string{"plan", "-o", "json"}, args...)...)
-	var plan document
-	require.NoError(t, json.Unmarshal([]byte(r.out), &plan))
+	plan := planned(t, args)
 	require.NotZero(t, plan.Summary.Unchanged)
 	for _, c := range plan.Changes {
 		t.Errorf("%s %s %s/%s is still to come:\n%s", c.Action, c.Object.Kind, c.Object.Namespace, c.Object.Name, c.Diff)
 	}
+}
+
+func planned(t *testing.T, args []string) document {
+	t.Helper()
+	r := palisade(t, append([]string{"plan", "-o", "json"}, args...)...)
+	var plan document
+	require.NoError(t, json.Unmarshal([]byte(r.out), &plan))
+	return plan
+}
+
+// TestPlanLooksPastWhatOthersAddAndSeesWhatTheyChange lets other managers write to objects of palisade's.
+func TestPlanLooksPastWhatOthersAddAndSeesWhatTheyChange(t *testing.T) {
+	paths := append(cluster, istio, "testdata/proxyless.yaml")
+	args := []string{"render", "--mesh", "istio", "--fail-on", "never"}
+	for _, path := range paths {
+		args = append(args, "-f", path)
+	}
+	s := newServer(t)
+	s.given(t, read(t, paths))
+	objects := decode(t, []byte(palisade(t, args...).out))
+	s.applyAll(t, objects, false)
+	dump := func() []string {
+		return []string{"--mesh", "istio", "--fail-on", "never", "-f", write(t, "dump.json", s.dump(t, s.written))}
+	}
+
+	for _, o := range objects {
+		s.patch(t, o, `{"metadata": {"labels": {"example.org/team": "web"}, "annotations": {"example.org/note": "seen"}, "finalizers": ["example.org/hold"]}}`)
+	}
+	assertNothingToPlan(t, dump())
+
+	changed := objects[slices.IndexFunc(objects, func(o *object) bool { return o.GetKind() == "NetworkPolicy" })]
+	s.patch(t, changed, `{"spec": {"podSelector": {"matchLabels": {"example.org/none": "such"}}}}`)
+	plan := planned(t, dump())
+	require.Len(t, plan.Changes, 1)
+	assert.Equal(t, "Update", plan.Changes[0].Action)
+	assert.Equal(t, changed.GetName(), plan.Changes[0].Object.Name)
+	assert.Contains(t, plan.Changes[0].Diff, "-      example.org/none: such")
+
+	for _, o := range objects {
+		s.patch(t, o, `{"metadata": {"finalizers": null}}`)
+	}
+}
+
+// patch changes an object as somebody else.
+func (s *server) patch(t *testing.T, o *object, patch string) {
+	t.Helper()
+	_, err := s.resource(t, o).Patch(t.Context(), o.GetName(), types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"})
+	require.NoError(t, err, describe(o))
 }
 
 // document is what these tests read of palisade plan -o json.
