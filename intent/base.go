@@ -86,7 +86,7 @@ func (r *resolver) controlPlaneFlows(namespace *model.Namespace, profile model.R
 	}
 	for _, w := range workloads {
 		if !w.Spec.HostNetwork {
-			r.addControlPlane(profile, workloadPeer(w), w.Facts.ControlPlane, false)
+			r.addControlPlane(profile, r.workloadPeer(w), w.Facts.ControlPlane, false)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (r *resolver) heldHTTP(flow *model.Flow) []model.Flow {
 			continue
 		}
 		part := *flow
-		part.Server = workloadPeer(w)
+		part.Server = r.workloadPeer(w)
 		parts = append(parts, part)
 	}
 	return parts
@@ -68,7 +68,8 @@ func (r *resolver) httpNotHeld(flow *model.Flow, w *model.Workload, why string) 
 
 // findsOthers tells whether a workload's selector finds pods that are not among some workloads.
 func (r *resolver) findsOthers(w *model.Workload, among []*model.Workload) bool {
-	return slices.ContainsFunc(r.match(w.ID.Namespace, &w.Selector, nil), func(id model.WorkloadID) bool {
+	selector := r.ownSelector(w)
+	return slices.ContainsFunc(r.match(w.ID.Namespace, &selector, nil), func(id model.WorkloadID) bool {
 		return !slices.ContainsFunc(among, func(a *model.Workload) bool { return a.ID == id })
 	})
 }

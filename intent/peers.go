@@ -38,11 +38,30 @@ func (r *resolver) podPeer(from *v1alpha1.PodPeer, home string) model.Peer {
 	return peer
 }
 
-// workloadPeer is the peer of exactly one workload.
-func workloadPeer(w *model.Workload) model.Peer {
+// workloadPeer is the peer of exactly one workload, as far as labels can tell its pods from all others.
+func (r *resolver) workloadPeer(w *model.Workload) model.Peer {
 	return model.Peer{
-		Kind: model.PeerPods, Namespace: w.ID.Namespace, PodSelector: w.Selector, Workloads: []model.WorkloadID{w.ID},
+		Kind: model.PeerPods, Namespace: w.ID.Namespace, PodSelector: r.ownSelector(w), Workloads: []model.WorkloadID{w.ID},
 	}
+}
+
+// ownSelector is what a workload's controller selects by, narrowed where that
+// also finds pods of others: a chart often gives a Job the labels of its Deployment.
+func (r *resolver) ownSelector(w *model.Workload) metav1.LabelSelector {
+	if known, ok := r.own[w.ID]; ok {
+		return known
+	}
+	selector := w.Selector
+	if model.IsEverything(&selector) {
+		return selector // by what others bear and this does not, every pod yet to come could be meant
+	}
+	for _, id := range r.match(w.ID.Namespace, &w.Selector, nil) {
+		if stray := r.model.Workload(id); id != w.ID && model.Matches(&selector, stray.Labels) {
+			selector, _ = model.Exclude(&selector, w.Labels, stray.Labels)
+		}
+	}
+	r.own[w.ID] = selector
+	return selector
 }
 
 func (r *resolver) match(namespace string, selector *metav1.LabelSelector, into []model.WorkloadID) []model.WorkloadID {

@@ -42,7 +42,7 @@ func (r *resolver) targets(rule model.Ref, server model.Peer, ports []v1alpha1.R
 	}
 	for _, id := range server.Workloads {
 		if own[id] != nil {
-			all = append(all, target{server: workloadPeer(r.model.Workload(id)), ports: model.SortPorts(own[id])})
+			all = append(all, target{server: r.workloadPeer(r.model.Workload(id)), ports: model.SortPorts(own[id])})
 		}
 	}
 	return all
@@ -84,18 +84,23 @@ func (r *resolver) resolveName(rule model.Ref, field string, p *v1alpha1.RulePor
 		common.ports = append(common.ports, model.Port{Protocol: protocol, Number: distinct[0]})
 	default:
 		for _, id := range common.server.Workloads {
-			if number := numbers[id]; number != 0 && r.standsAlone(rule, field, id, number, numbers) {
-				own[id] = append(own[id], model.Port{Protocol: protocol, Number: number})
+			port := model.Port{Protocol: protocol, Number: numbers[id]}
+			if port.Number != 0 && r.standsAlone(rule, field, id, port, numbers, common.server.Workloads) {
+				own[id] = append(own[id], port)
 			}
 		}
 	}
 }
 
-// standsAlone tells whether a workload's selector finds no other workload that means another number by the same name.
-func (r *resolver) standsAlone(rule model.Ref, field string, id model.WorkloadID, number int32, numbers map[model.WorkloadID]int32) bool {
-	w := r.model.Workload(id)
-	for _, other := range r.match(id.Namespace, &w.Selector, nil) {
-		if other != id && numbers[other] != number {
+// standsAlone tells whether a workload's selector finds no other pods on which
+// the number means something else: no port of that name, or of another number.
+// Another server of the rule that listens on no such port at all does no harm: a
+// Job with the labels of its Deployment, for one.
+func (r *resolver) standsAlone(rule model.Ref, field string, id model.WorkloadID, port model.Port, numbers map[model.WorkloadID]int32, servers []model.WorkloadID) bool {
+	selector := r.ownSelector(r.model.Workload(id))
+	for _, other := range r.match(id.Namespace, &selector, nil) {
+		silent := numbers[other] == 0 && slices.Contains(servers, other) && !declares(r.model.Workload(other), port)
+		if other != id && numbers[other] != port.Number && !silent {
 			r.problem("PortNameAmbiguous", model.Error, rule, field,
 				fmt.Sprintf("%s and %s give the port name different numbers, and the selector of the first finds the pods of both: the port stays closed on %s",
 					id, other, id),
@@ -104,6 +109,10 @@ func (r *resolver) standsAlone(rule model.Ref, field string, id model.WorkloadID
 		}
 	}
 	return true
+}
+
+func declares(w *model.Workload, port model.Port) bool {
+	return slices.ContainsFunc(w.ContainerPorts(), func(p model.NamedPort) bool { return p.Port == port })
 }
 
 func portNamed(w *model.Workload, name string, protocol corev1.Protocol) int32 {

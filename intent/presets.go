@@ -138,7 +138,7 @@ func (r *resolver) findPods(is func(*model.Workload) bool) []model.Peer {
 	var peers []model.Peer
 	for i := range r.model.Workloads {
 		if w := &r.model.Workloads[i]; is(w) {
-			peers = append(peers, workloadPeer(w))
+			peers = append(peers, r.workloadPeer(w))
 		}
 	}
 	return peers
@@ -162,7 +162,7 @@ func (r *resolver) scrapeTargets(ref model.Ref, server model.Peer) []target {
 				"set the annotation to a port number, or name the port in a TrafficRule")
 			continue
 		}
-		targets = append(targets, target{server: workloadPeer(w), ports: []model.Port{model.TCP(int32(number))}})
+		targets = append(targets, target{server: r.workloadPeer(w), ports: []model.Port{model.TCP(int32(number))}})
 	}
 	return targets
 }
@@ -221,7 +221,7 @@ func (r *resolver) proxyScrapes(t target) []target {
 			continue
 		}
 		for _, w := range group {
-			proxies = append(proxies, target{server: workloadPeer(w), ports: w.Facts.MetricsPorts})
+			proxies = append(proxies, target{server: r.workloadPeer(w), ports: w.Facts.MetricsPorts})
 		}
 	}
 	return proxies

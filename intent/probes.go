@@ -14,7 +14,7 @@ func (r *resolver) probeTargets(server model.Peer) []target {
 	var targets []target
 	for _, w := range r.workloads(&server) {
 		if ports := probePorts(w); len(ports) > 0 && !w.Spec.HostNetwork {
-			targets = append(targets, target{server: workloadPeer(w), ports: ports})
+			targets = append(targets, target{server: r.workloadPeer(w), ports: ports})
 		}
 	}
 	return targets
@@ -88,7 +88,7 @@ func (r *resolver) probeFlows(namespace string, origin model.Origin) {
 			continue
 		}
 		ports := slices.DeleteFunc(slices.Clone(probePorts(w)), func(p model.Port) bool { return slices.Contains(shared, p) })
-		r.add(base, target{server: workloadPeer(w), ports: ports})
+		r.add(base, target{server: r.workloadPeer(w), ports: ports})
 	}
 }
 

@@ -59,7 +59,7 @@ func (r *resolver) declaredPortFlows(base model.Flow, servers []*model.Workload)
 		for _, p := range w.ContainerPorts() {
 			ports = append(ports, p.Port)
 		}
-		r.add(base, target{server: workloadPeer(w), ports: model.SortPorts(ports)})
+		r.add(base, target{server: r.workloadPeer(w), ports: model.SortPorts(ports)})
 	}
 }
 

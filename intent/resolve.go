@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/mesh"
 	"floe.dev/palisade/model"
@@ -31,6 +33,7 @@ func Resolve(s *Snapshot, cluster model.Cluster, dialect mesh.Dialect, now time.
 		},
 		profiles:   map[string]*v1alpha1.SecurityProfile{},
 		namespaces: map[string][]string{},
+		own:        map[model.WorkloadID]metav1.LabelSelector{},
 		exposed:    map[model.WorkloadID]bool{},
 	}
 	r.sort()
@@ -58,6 +61,8 @@ type resolver struct {
 	profiles map[string]*v1alpha1.SecurityProfile
 	// namespaces remembers which namespaces a selector matches, by its key.
 	namespaces map[string][]string
+	// own remembers by which selector each workload's pods are told from all others.
+	own map[model.WorkloadID]metav1.LabelSelector
 	// exposed are the workloads that some rule opens to clients outside the cluster.
 	exposed  map[model.WorkloadID]bool
 	problems []model.Problem

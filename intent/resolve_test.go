@@ -130,10 +130,18 @@ func TestAPortNameThatAllMeanAlikeKeepsTheRulesSelector(t *testing.T) {
 func TestAPortNameWhoseWorkloadsCannotBeToldApartStaysClosed(t *testing.T) {
 	r := resolve(t, noon, dns, shop, everything,
 		deployment("one", "{tier: api}", "[{name: http, containerPort: 8080}]"),
-		deployment("two", "{tier: api, app: two}", "[{name: http, containerPort: 9090}]"),
+		deployment("two", "{tier: api}", "[{name: http, containerPort: 9090}]"),
 		rule("{matchLabels: {tier: api}}", "{pods: {}}", "[{port: http}]"))
 	assert.Contains(t, codes(r.Problems), "PortNameAmbiguous")
-	assert.Equal(t, []string{"app=two,tier=api: 9090/TCP"}, flowsOf(r))
+	assert.Empty(t, flowsOf(r))
+}
+
+func TestAWorkloadWhoseSelectorFindsOthersIsToldByWhatTheyBear(t *testing.T) {
+	r := resolve(t, noon, dns, shop, everything,
+		deployment("one", "{tier: api}", "[{name: http, containerPort: 8080}]"),
+		deployment("two", "{tier: api, app: two}", "[{name: http, containerPort: 9090}]"),
+		rule("{matchLabels: {tier: api}}", "{pods: {}}", "[{port: http}]"))
+	assert.Equal(t, []string{"app=two,tier=api: 9090/TCP", "tier=api,app DoesNotExist (): 8080/TCP"}, flowsOf(r))
 }
 
 func TestAnUnknownPortNameStaysClosed(t *testing.T) {

@@ -64,7 +64,7 @@ func (r *resolver) splitByWaypoint(flow *model.Flow) []part {
 			parts = append(parts, part{server: flow.Server, waypoint: waypoint})
 		}
 		if parts[0].waypoint != waypoint {
-			return splitServers(servers, len(flow.HTTP) > 0)
+			return r.splitServers(servers, len(flow.HTTP) > 0)
 		}
 	}
 	if len(parts) == 0 {
@@ -73,10 +73,10 @@ func (r *resolver) splitByWaypoint(flow *model.Flow) []part {
 	return parts
 }
 
-func splitServers(servers []*model.Workload, needsHTTP bool) []part {
+func (r *resolver) splitServers(servers []*model.Workload, needsHTTP bool) []part {
 	var parts []part
 	for _, w := range servers {
-		parts = append(parts, part{server: workloadPeer(w), waypoint: waypointOf(w, needsHTTP)})
+		parts = append(parts, part{server: r.workloadPeer(w), waypoint: waypointOf(w, needsHTTP)})
 	}
 	return parts
 }

@@ -82,7 +82,7 @@ func (r *resolver) webhookTarget(hook webhook) []target {
 					continue
 				}
 				if port, ok := serviceTarget(w, &service.Ports[i]); ok {
-					targets = append(targets, target{server: workloadPeer(w), ports: []model.Port{port}})
+					targets = append(targets, target{server: r.workloadPeer(w), ports: []model.Port{port}})
 				}
 			}
 		}

@@ -68,3 +68,41 @@ func SelectorKey(selector *metav1.LabelSelector) string {
 	slices.Sort(expressions)
 	return strings.Join(append(parts, slices.Compact(expressions)...), ",")
 }
+
+// Exclude narrows a selector that matches labels so that it still does, and no
+// longer matches those of a stray. It reports false where these bear nothing by
+// which they could be told apart. The selector that is given is left as it was.
+func Exclude(selector *metav1.LabelSelector, labels, stray map[string]string) (metav1.LabelSelector, bool) {
+	to := *selector.DeepCopy()
+	for _, key := range slices.SortedFunc(maps.Keys(labels), lastingFirst) {
+		if value, ok := stray[key]; ok && value == labels[key] {
+			continue
+		}
+		metav1.AddLabelToSelector(&to, key, labels[key])
+		return to, true
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(stray), lastingFirst) {
+		if _, ok := labels[key]; ok {
+			continue
+		}
+		to.MatchExpressions = append(to.MatchExpressions, metav1.LabelSelectorRequirement{Key: key, Operator: metav1.LabelSelectorOpDoesNotExist})
+		return to, true
+	}
+	return to, false
+}
+
+// passingLabels change with every release, so that pods of the one before would drop out of a selector by them.
+var passingLabels = []string{"app.kubernetes.io/version", "helm.sh/chart", "pod-template-hash", "version"}
+
+// lastingFirst orders keys of labels by how long their values last, then by name.
+func lastingFirst(a, b string) int {
+	x, y := slices.Contains(passingLabels, a), slices.Contains(passingLabels, b)
+	switch {
+	case x == y:
+		return strings.Compare(a, b)
+	case x:
+		return 1
+	default:
+		return -1
+	}
+}
