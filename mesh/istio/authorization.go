@@ -42,10 +42,7 @@ func (c *compilation) authorization(n *model.Namespace) {
 	}
 	a.writeAllows()
 	a.writeWaypoints()
-	a.writeProxylessDenies()
-	c.write(&security.AuthorizationPolicy{
-		TypeMeta: authorizationPolicyType, ObjectMeta: meta(n, denyAllName, fromProfile(n)),
-	}, model.PhaseDeny)
+	c.write(a.denyAll(), model.PhaseDeny)
 }
 
 func (c *compilation) trustDomainUnknown(n *model.Namespace) {

@@ -7,7 +7,6 @@ import (
 
 	networkingapi "istio.io/api/networking/v1alpha3"
 	securityapi "istio.io/api/security/v1beta1"
-	typeapi "istio.io/api/type/v1beta1"
 	networking "istio.io/client-go/pkg/apis/networking/v1"
 	security "istio.io/client-go/pkg/apis/security/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,47 +14,19 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// writeProxylessDenies closes proxyless servers that nothing is allowed to. The
-// empty policy of the namespace does not: istiod gives gRPC an RBAC filter only
-// where some policy has rules (pilot/pkg/networking/grpcgen/lds.go).
-func (a *authorization) writeProxylessDenies() {
-	for _, w := range a.servers {
-		if w.Facts.Mode != model.ModeProxyless || a.allowsSome(w) {
-			continue
-		}
-		labels := a.ownLabels(w, a.unallowedProxyless())
-		if labels == nil {
-			continue
-		}
-		name := model.NameFor("deny-"+w.ID.Name, "deny "+model.SelectorKey(&metav1.LabelSelector{MatchLabels: labels}))
-		if slices.ContainsFunc(a.objects, func(o model.Object) bool {
-			return o.Ref().Namespace == a.namespace.Name && o.Ref().Name == name && o.Ref().Kind == "AuthorizationPolicy"
-		}) {
-			continue // one workload and another with the same labels
-		}
-		policy := &security.AuthorizationPolicy{
-			TypeMeta: authorizationPolicyType, ObjectMeta: meta(a.namespace, name, fromProfile(a.namespace)),
-		}
-		policy.Spec.Selector = &typeapi.WorkloadSelector{MatchLabels: labels}
-		policy.Spec.Action = securityapi.AuthorizationPolicy_DENY
-		policy.Spec.Rules = []*securityapi.Rule{{}}
-		a.write(policy, model.PhaseDeny)
+// denyAll is the default deny of a namespace: an ALLOW that matches nothing.
+// Without rules it is that for every proxy, but not for proxyless gRPC: istiod
+// gives a server an RBAC filter only where some policy has rules
+// (pilot/pkg/networking/grpcgen/lds.go). There it has one rule that asks for an
+// identity and for none.
+func (a *authorization) denyAll() *security.AuthorizationPolicy {
+	policy := &security.AuthorizationPolicy{TypeMeta: authorizationPolicyType, ObjectMeta: meta(a.namespace, denyAllName, fromProfile(a.namespace))}
+	if slices.ContainsFunc(a.servers, func(w *model.Workload) bool { return w.Facts.Mode == model.ModeProxyless }) {
+		policy.Spec.Rules = []*securityapi.Rule{{From: []*securityapi.Rule_From{{
+			Source: &securityapi.Source{Principals: []string{"*"}, NotPrincipals: []string{"*"}},
+		}}}}
 	}
-}
-
-func (a *authorization) allowsSome(w *model.Workload) bool {
-	for _, t := range a.targets {
-		if len(t.bySource) > 0 && selects(t.labels, w.Labels) {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *authorization) unallowedProxyless() []*model.Workload {
-	return slices.DeleteFunc(slices.Clone(a.servers), func(w *model.Workload) bool {
-		return w.Facts.Mode != model.ModeProxyless || a.allowsSome(w)
-	})
+	return policy
 }
 
 // destinationRules tells clients that do not find out by themselves to speak

@@ -31,11 +31,11 @@ func (a *authorization) servicePolicy(s *model.Service) *servicePolicy {
 }
 
 // servicesCarry allows a flow at the waypoint, for each Service of the workload
-// that has its ports, and tells whether there is one. Every Service gets a
+// that has some of its ports, and returns those of the pods' that are carried. Every Service gets a
 // policy, if an empty one: the pods let in the waypoint, so a Service without
 // any would lead everybody to them.
-func (a *authorization) servicesCarry(w *model.Workload, f *model.Flow, sources []string, ports []uint32) bool {
-	carried := false
+func (a *authorization) servicesCarry(w *model.Workload, f *model.Flow, sources []string, ports []uint32) []uint32 {
+	var carried []uint32
 	for _, s := range w.Services {
 		policy := a.servicePolicy(s)
 		policy.from.add(f.Origin)
@@ -50,9 +50,14 @@ func (a *authorization) servicesCarry(w *model.Workload, f *model.Flow, sources 
 			continue
 		}
 		policy.allow(f.Origin, sources, at, f.HTTP)
-		carried = true
+		for _, p := range ports {
+			if len(servicePorts(s, w, []uint32{p})) > 0 {
+				carried = append(carried, p)
+			}
+		}
 	}
-	return carried
+	slices.Sort(carried)
+	return slices.Compact(carried)
 }
 
 func serviceRef(s *model.Service) model.Ref {

@@ -365,3 +365,19 @@ flows: [{rule: shop/cart, from: [shop/frontend], to: shop, toLabels: {app: cart}
 func replaceMode(text, mode string) string {
 	return strings.ReplaceAll(text, "%s", mode)
 }
+
+// The waypoint carries only ports that a Service has: one that none has stays closed, and that is said.
+func TestTrap19PortsThatNoServiceCarriesAreSaid(t *testing.T) {
+	objects, problems := compile(t, strings.Replace(shopAmbient, "dataplane-mode: ambient", "dataplane-mode: ambient, istio.io/use-waypoint: wp", 1)+`
+services: [{name: shop/cart, selector: {app: cart}, ports: [{port: 80, targetPort: 8080}]}]
+workloads: [{name: shop/cart}, {name: shop/web}]
+flows:
+- {rule: shop/cart, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["8080", "9090"]}
+existing:
+- {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {namespace: shop, name: wp}}
+`)
+	require.Equal(t, []string{"WaypointNeedsService"}, codes(problems))
+	require.Contains(t, problems[0].Message, "port 9090")
+	require.NotContains(t, problems[0].Message, "8080")
+	require.NotContains(t, specYAML(t, firstOf(t, objects, "AuthorizationPolicy", "palisade-cart-")), "9090", "nothing comes there by the waypoint")
+}

@@ -122,9 +122,8 @@ func (a *authorization) behindWaypoint(w *model.Workload, wp *gate, f *model.Flo
 		return
 	}
 	carried := a.servicesCarry(w, f, through, ports)
-	if carried {
-		a.target(labels).allow(f.Origin, []string{wp.principal}, ports, nil)
-	}
+	a.target(labels).allow(f.Origin, []string{wp.principal}, carried, nil)
+	left := slices.DeleteFunc(slices.Clone(ports), func(p uint32) bool { return slices.Contains(carried, p) })
 	headless := slices.ContainsFunc(w.Services, isHeadless)
 	switch {
 	case !wp.bound && len(f.HTTP) > 0:
@@ -133,8 +132,8 @@ func (a *authorization) behindWaypoint(w *model.Workload, wp *gate, f *model.Flo
 		// Until the waypoint is bound, and where a headless Service hands out the
 		// pods' addresses, which waypoints never see, clients come by themselves.
 		a.target(labels).allow(f.Origin, through, ports, nil)
-	case !carried:
-		a.waypointNeedsService(w, f, ports)
+	case len(left) > 0:
+		a.waypointNeedsService(w, f, left)
 	}
 }
 
