@@ -17,7 +17,13 @@ type home struct {
 	// base is the egress that every pod needs: each policy carries it, since
 	// each isolates its pods from the moment it is written.
 	base []permission
+	// wideIngress and wideEgress are what the whole namespace may do, where it is little: each policy carries it as well.
+	wideIngress, wideEgress []permission
 }
+
+// mostCarried is how many rules of the whole namespace every policy repeats, a
+// direction. Past that they would fill all policies, and a moment between two writes weighs less.
+const mostCarried = 8
 
 // subject is a set of pods of a namespace, and what they may do.
 type subject struct {
@@ -38,6 +44,7 @@ func (h *home) subject(selector *metav1.LabelSelector) *subject {
 }
 
 func (h *home) objects(m *model.Model) []model.Object {
+	h.carry()
 	var objects []model.Object
 	for _, key := range slices.Sorted(maps.Keys(h.subjects)) {
 		s := h.subjects[key]
@@ -49,6 +56,17 @@ func (h *home) objects(m *model.Model) []model.Object {
 		}
 	}
 	return objects
+}
+
+// carry has every policy carry what the whole namespace may do.
+func (h *home) carry() {
+	everyone := h.everyone()
+	if len(merge(everyone.ingress)) <= mostCarried {
+		h.wideIngress = everyone.ingress
+	}
+	if len(merge(everyone.egress)) <= mostCarried {
+		h.wideEgress = everyone.egress
+	}
 }
 
 // canonical is a copy of a selector in one order, whatever order it was written in.

@@ -28,8 +28,8 @@ func (s *subject) name() (string, model.Phase) {
 // policy is the NetworkPolicy of a subject. Both policyTypes are always said:
 // left out they would follow from which rules happen to be there.
 func (h *home) policy(s *subject) model.Object {
-	ingress := merge(s.ingress)
-	egress := merge(slices.Concat(h.base, s.egress))
+	ingress := merge(slices.Concat(h.wideIngress, s.ingress))
+	egress := merge(slices.Concat(h.base, h.wideEgress, s.egress))
 	spec := map[string]any{
 		"podSelector": selectorTree(&s.selector),
 		"policyTypes": []any{string(networkingv1.PolicyTypeIngress), string(networkingv1.PolicyTypeEgress)},

@@ -283,9 +283,28 @@ func apart(seed uint64) *model.Model {
 	return w.m
 }
 
+// wide adds flows to and from whole namespaces.
+func wide(m *model.Model, seed uint64) {
+	w := world{Rand: rand.New(rand.NewPCG(seed, 3)), m: m}
+	for i := range 1 + w.IntN(3) {
+		whole := w.peer([]string{"one", "two", "three"}[w.IntN(3)], nil, metav1.LabelSelector{})
+		some := &m.Workloads[w.IntN(len(m.Workloads))]
+		f := model.Flow{
+			Origin: origin(fmt.Sprint("wide", i)), Client: whole, Server: w.peer(some.ID.Namespace, nil, some.Selector), Ports: []model.Port{testPorts[w.IntN(4)]},
+		}
+		if w.IntN(2) == 0 {
+			f.Client, f.Server = f.Server, f.Client
+		}
+		m.Flows = append(m.Flows, f)
+	}
+}
+
 func TestNoPrefixOfTheWritesCutsAFlowOrDNS(t *testing.T) {
 	for seed := range uint64(300) {
 		m := apart(seed)
+		if seed%2 == 0 {
+			wide(m, seed)
+		}
 		objects, _ := netpol.Compile(m)
 		o := wanted{m}
 		all := policiesOf(t, objects)
