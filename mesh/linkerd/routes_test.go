@@ -78,7 +78,8 @@ func matchLength(match map[string]any, path string) int {
 			return len(path)
 		}
 	case "RegularExpression":
-		if regexp.MustCompile("^(?:" + value + ")$").MatchString(path) {
+		// The first match has to be the whole path: no other is tried (path.rs).
+		if at := regexp.MustCompile(value).FindStringIndex(path); at != nil && at[0] == 0 && at[1] == len(path) {
 			return len(path)
 		}
 	case "PathPrefix":
