@@ -28,7 +28,8 @@ func keepConfigMap(o *object, it *item) InputErrors {
 	return nil
 }
 
-// keepDefinition keeps of a CustomResourceDefinition what tells which versions of which kinds are served; schemas are large.
+// keepDefinition keeps of a CustomResourceDefinition what tells which versions
+// of which kinds are served, and what converts between them; schemas are large.
 func keepDefinition(o *object, it *item) InputErrors {
 	spec, _ := o.tree["spec"].(map[string]any)
 	versions, _ := spec["versions"].([]any)
@@ -39,7 +40,7 @@ func keepDefinition(o *object, it *item) InputErrors {
 		}
 	}
 	tree := only(o.tree, "apiVersion", "kind", "metadata")
-	tree["spec"] = only(spec, "group", "names", "scope")
+	tree["spec"] = only(spec, "group", "names", "scope", "conversion")
 	if kept != nil {
 		tree["spec"].(map[string]any)["versions"] = kept
 	}

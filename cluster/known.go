@@ -42,6 +42,7 @@ var knownKinds = []knownKind{
 	{"networking.k8s.io", "NetworkPolicy", v1, false, readNetworkPolicy},
 	{"", "ConfigMap", v1, false, keepConfigMap},
 	{"apiextensions.k8s.io", "CustomResourceDefinition", v1, true, keepDefinition},
+	{"apiregistration.k8s.io", "APIService", v1, true, keepTree},
 	{"", "ServiceAccount", v1, false, keepTree},
 	{"", "LimitRange", v1, false, keepTree},
 	{"", "ResourceQuota", v1, false, keepTree},

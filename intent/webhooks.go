@@ -3,7 +3,9 @@ package intent
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,26 +13,31 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// webhook is one call that the API server makes into the cluster.
+// webhook is one call that the API server makes into the cluster: to admission
+// and conversion webhooks, and to aggregated APIs.
 type webhook struct {
 	ref       model.Ref
+	field     string
 	namespace string
 	service   string
 	port      int32
 }
 
-// webhooks lists the calls that webhook configurations declare, sorted and without duplicates.
+// calledOnPort is the port of a Service that the API server calls where none is named.
+const calledOnPort = 443
+
+// webhooks lists the calls that objects declare, sorted and without duplicates.
 func (r *resolver) webhooks() []webhook {
-	var all []webhook
+	all := r.declaredCalls()
 	collect := func(ref model.Ref, client *admissionregistrationv1.WebhookClientConfig) {
 		if client.Service == nil {
 			return
 		}
-		port := int32(443) // the API server's default
+		port := int32(calledOnPort)
 		if client.Service.Port != nil {
 			port = *client.Service.Port
 		}
-		all = append(all, webhook{ref: ref, namespace: client.Service.Namespace, service: client.Service.Name, port: port})
+		all = append(all, webhook{ref, "webhooks[].clientConfig.service", client.Service.Namespace, client.Service.Name, port})
 	}
 	const version = "admissionregistration.k8s.io/v1"
 	for i := range r.snapshot.ValidatingWebhooks {
@@ -49,6 +56,35 @@ func (r *resolver) webhooks() []webhook {
 		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.service, b.service), cmp.Compare(a.port, b.port), model.CompareRefs(a.ref, b.ref))
 	})
 	return slices.Compact(all)
+}
+
+// declaredCalls are those that CustomResourceDefinitions declare for conversion, and APIServices for whole APIs.
+func (r *resolver) declaredCalls() []webhook {
+	var all []webhook
+	for i := range r.model.Existing {
+		object := &r.model.Existing[i]
+		var path []string
+		switch ref := object.Ref(); {
+		case ref.Kind == "CustomResourceDefinition" && ref.Group() == "apiextensions.k8s.io":
+			path = []string{"spec", "conversion", "webhook", "clientConfig", "service"}
+		case ref.Kind == "APIService" && ref.Group() == "apiregistration.k8s.io":
+			path = []string{"spec", "service"}
+		default:
+			continue
+		}
+		service := object.Map(path...)
+		namespace, _ := service["namespace"].(string)
+		name, _ := service["name"].(string)
+		if namespace == "" || name == "" {
+			continue
+		}
+		port := int32(calledOnPort)
+		if number, ok := service["port"].(int64); ok {
+			port = int32(min(max(number, 0), math.MaxUint16))
+		}
+		all = append(all, webhook{object.Ref(), strings.Join(path, "."), namespace, name, port})
+	}
+	return all
 }
 
 // webhookTargets are the ports of some servers that the API server calls.
@@ -107,7 +143,7 @@ func (r *resolver) apiServerFlows(namespace string, hooks []webhook) {
 		}
 		targets := r.webhookTarget(hook)
 		if len(targets) == 0 {
-			r.problem("WebhookServerUnknown", model.Error, hook.ref, "webhooks[].clientConfig.service",
+			r.problem("WebhookServerUnknown", model.Error, hook.ref, hook.field,
 				fmt.Sprintf("the API server calls Service %s/%s port %d, but no workload behind it was read: the call stays closed",
 					hook.namespace, hook.service, hook.port),
 				"read the manifests of the Service and of its pods (-f), or open the port with a TrafficRule from the preset APIServer")
