@@ -84,6 +84,10 @@ func (a *authorization) target(labels map[string]string) *target {
 
 // flow adds what one flow allows.
 func (a *authorization) flow(f *model.Flow) {
+	f, left := a.expressible(f)
+	if !left {
+		return
+	}
 	ports := a.numbers(f.Ports, f.Origin.Ref)
 	servers := a.serversOf(f, ports)
 	if len(ports) == 0 || len(servers) == 0 && len(f.Server.Workloads) > 0 {
@@ -91,6 +95,7 @@ func (a *authorization) flow(f *model.Flow) {
 	}
 	var direct []*model.Workload
 	for _, w := range servers {
+		a.unseenHTTP(f, w, ports)
 		if wp := a.waypointFor(w, f); wp != nil {
 			a.behindWaypoint(w, wp, f, ports)
 			continue

@@ -103,6 +103,9 @@ func (r *reader) serversOf(o *model.Object) []*model.Workload {
 // modeOf is the mode that a workload has, or will have by its namespace's posture.
 func (r *reader) modeOf(w *model.Workload) string {
 	if n := r.m.Namespace(w.ID.Namespace); n != nil && n.Posture != nil && n.Posture.Mesh.MTLS == model.MTLSStrict {
+		if w.Exempts(model.LayerMTLS, model.TCP(everyPort)) {
+			return "PERMISSIVE"
+		}
 		return "STRICT"
 	}
 	return r.existing.effectiveMode(w.ID.Namespace, w.Labels)

@@ -127,3 +127,16 @@ existing:
 		require.Contains(t, found[0].Message, "TrafficRule shop/cart")
 	}
 }
+
+// A wildcard may stand for the Services of a cluster whose domain is not known.
+func TestWildcardHostsAreJudgedWithoutTheClustersDomain(t *testing.T) {
+	for host, found := range map[string]bool{
+		"*": true, "*.local": true, "*.svc.cluster.local": true, "*.shop.svc.corp.example": true, "cart": true, "cart.shop.svc.corp.example": true,
+		"*.example.com": false, "*.legacy.svc.cluster.local": false, "other": false,
+	} {
+		_, m := parseFixture(t, strings.Replace(findingsShop, "domain: cluster.local", "", 1)+
+			`- {apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {namespace: shop, name: r}, spec: {host: "`+host+`", trafficPolicy: {tls: {mode: DISABLE}}}}`+"\n")
+		m.Workloads = m.Workloads[1:] // the server outside has nothing to do with it
+		require.Equal(t, found, len(Findings(m)) > 0, host)
+	}
+}

@@ -17,7 +17,8 @@ func hostMatches(host, namespace, domain string, s *model.Service) bool {
 	}
 	base := s.Name + "." + s.Namespace + ".svc."
 	if domain == "" {
-		return strings.HasPrefix(host, base) || strings.HasPrefix(host, "*.") && strings.HasPrefix(host, "*."+s.Namespace+".svc.")
+		return strings.HasPrefix(host, base) || strings.HasPrefix(host, "*."+s.Namespace+".svc.") || strings.HasPrefix(host, "*.svc.") ||
+			slices.Contains([]string{"*", "*.local", "*.cluster.local"}, host)
 	}
 	if suffix, wild := strings.CutPrefix(host, "*"); wild {
 		return strings.HasSuffix(base+domain, suffix)

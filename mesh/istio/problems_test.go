@@ -203,3 +203,40 @@ flows:
 	_, problems = New(facts, "cluster.local").Compile(m)
 	require.NotContains(t, codes(problems), "MeshNamespaceUnknown", "the flag tells it")
 }
+
+// Istio refuses a whole policy over a brace, and with it every other rule in it.
+func TestPathsWithBracesStayOutOfPolicies(t *testing.T) {
+	objects, problems := compile(t, shopSidecar+`
+workloads: [{name: shop/cart}, {name: shop/web}]
+flows:
+- {rule: shop/cart, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["8080"], http: [{paths: ["/items/{id}", /items]}, {methods: [GET], paths: ["/{x}"]}]}
+- {rule: shop/none, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["9090"], http: [{paths: ["/{x}"]}]}
+`)
+	require.Equal(t, []string{"PathNotExpressible"}, codes(problems))
+	spec := specYAML(t, firstOf(t, objects, "AuthorizationPolicy", "palisade-cart-"))
+	require.Contains(t, spec, "- /items\n")
+	require.NotContains(t, spec, "{")
+	require.NotContains(t, spec, "methods", "a match that has lost its paths is no match of every path")
+	require.NotContains(t, spec, "9090")
+}
+
+func TestHTTPRulesOnPortsDeclaredAsTCPAreSaid(t *testing.T) {
+	for port, said := range map[string]bool{
+		"{name: tcp-cart, port: 80, targetPort: 8080}":                          true,
+		"{name: cart, appProtocol: redis, port: 80, targetPort: 8080}":          true,
+		"{name: cart, port: 3306, targetPort: 8080}":                            true,
+		"{name: http-cart, port: 3306, targetPort: 8080}":                       false,
+		"{name: tcp-cart, appProtocol: http, port: 80, targetPort: 8080}":       false,
+		"{name: cart, port: 80, targetPort: 8080}":                              false,
+		"{name: tcp-other, port: 80, targetPort: 9999}":                         false,
+		"{name: x, appProtocol: kubernetes.io/h2c, port: 80, targetPort: 8080}": false,
+	} {
+		_, problems := compile(t, shopSidecar+`
+services: [{name: shop/cart, selector: {app: cart}, ports: [`+port+`]}]
+workloads: [{name: shop/cart}, {name: shop/web}]
+flows:
+- {rule: shop/cart, from: [shop/web], to: shop, toLabels: {app: cart}, ports: ["8080"], http: [{methods: [GET]}]}
+`)
+		require.Equal(t, said, len(problems) > 0, "%s: %v", port, problems)
+	}
+}
