@@ -343,13 +343,36 @@ func TestObjectsOfOthersThatLetPlaintextInAreFound(t *testing.T) {
 existing:
 - {apiVersion: policy.linkerd.io/v1beta3, kind: Server, metadata: {name: a, namespace: shop}, spec: {podSelector: {}, port: 1, accessPolicy: all-unauthenticated}}
 - {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: b, namespace: shop}, spec: {targetRef: {kind: Namespace, name: shop}, requiredAuthenticationRefs: []}}
-- {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: fine, namespace: shop}, spec: {targetRef: {kind: Namespace, name: shop}, requiredAuthenticationRefs: [{kind: ServiceAccount, name: x}]}}
+- {apiVersion: policy.linkerd.io/v1alpha1, kind: AuthorizationPolicy, metadata: {name: fine, namespace: shop}, spec: {targetRef: {kind: Server, name: theirs}, requiredAuthenticationRefs: [{kind: ServiceAccount, name: x}]}}
 - {apiVersion: policy.linkerd.io/v1beta1, kind: ServerAuthorization, metadata: {name: c, namespace: shop}, spec: {server: {name: x}, client: {unauthenticated: true}}}
 - {apiVersion: policy.linkerd.io/v1beta3, kind: Server, metadata: {name: fine2, namespace: shop}, spec: {podSelector: {}, port: 1, accessPolicy: all-authenticated}}
 `)
 	findings := Findings(m)
 	require.Len(t, findings, 3)
 	require.Equal(t, []string{"PlaintextAuthorized"}, findingCodes(findings))
+}
+
+// Permissions add up: what somebody else allows on palisade's Servers, no rule takes back.
+func TestObjectsOfOthersThatAllowMoreAreFound(t *testing.T) {
+	const identified = "requiredAuthenticationRefs: [{kind: MeshTLSAuthentication, name: x}]"
+	for object, field := range map[string]string{
+		"kind: AuthorizationPolicy, SPEC: {targetRef: {kind: Namespace, name: shop}, " + identified + "}":                      "spec.targetRef",
+		"kind: AuthorizationPolicy, SPEC: {targetRef: {kind: Server, name: palisade-api-8080-x}, " + identified + "}":          "spec.targetRef",
+		"kind: AuthorizationPolicy, SPEC: {targetRef: {kind: Server, name: theirs}, " + identified + "}":                       "",
+		"kind: ServerAuthorization, SPEC: {server: {selector: {}}, client: {meshTLS: {identities: [x]}}}":                      "spec.server.selector",
+		"kind: ServerAuthorization, SPEC: {server: {selector: {matchLabels: {app: x}}}, client: {meshTLS: {identities: [x]}}}": "",
+		"kind: ServerAuthorization, SPEC: {server: {name: palisade-api-8080-x}, client: {meshTLS: {identities: [\"*\"]}}}":     "spec.server.name",
+	} {
+		_, m := parseFixture(t, shop+apiAndWeb+"\nexisting:\n- {apiVersion: policy.linkerd.io/v1alpha1, "+strings.Replace(object, "SPEC", "metadata: {name: theirs, namespace: shop}, spec", 1)+"}\n")
+		found := Findings(m)
+		if field == "" {
+			require.Empty(t, found, object)
+			continue
+		}
+		require.Len(t, found, 1, object)
+		require.Equal(t, "AuthorizationPolicyWidens", found[0].Code)
+		require.Equal(t, field, found[0].Field)
+	}
 }
 
 // Flows from the nodes to a probed port are the kubelet's probes: they open no more than a probe needs.

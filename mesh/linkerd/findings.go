@@ -1,9 +1,12 @@
 package linkerd
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"floe.dev/palisade/model"
 )
@@ -114,9 +117,49 @@ func openings(m *model.Model) []model.Finding {
 		if field, what := opening(o); field != "" {
 			all = append(all, model.NewFinding("PlaintextAuthorized", model.Warning, ref, field,
 				what+": clients without an identity of the mesh are let in", "name identities (MeshTLSAuthentication), or delete the object"))
+		} else if field := widening(o); field != "" && m.Namespace(ref.Namespace).Posture.Mesh.Authorization {
+			all = append(all, model.NewFinding("AuthorizationPolicyWidens", model.Warning, ref, field,
+				"it counts for the Servers of palisade's too: what it allows is allowed beside what the rules of "+ref.Namespace+" declare",
+				"declare it in a TrafficRule and delete the object"))
 		}
 	}
 	return all
+}
+
+// widening is the field by which a policy of somebody else's counts for Servers
+// of ours: it is for the whole namespace, or names one, or selects their labels.
+func widening(o *model.Object) string {
+	switch o.Ref().Kind {
+	case "AuthorizationPolicy":
+		target := o.Map("spec", "targetRef")
+		name, _ := target["name"].(string)
+		if target["kind"] == "Namespace" || target["kind"] == "Server" && strings.HasPrefix(name, model.NamePrefix) {
+			return "spec.targetRef"
+		}
+	case "ServerAuthorization":
+		server := o.Map("spec", "server")
+		name, _ := server["name"].(string)
+		if strings.HasPrefix(name, model.NamePrefix) {
+			return "spec.server.name"
+		}
+		if selector := server["selector"]; selector != nil && selectsOurs(selector) {
+			return "spec.server.selector"
+		}
+	}
+	return ""
+}
+
+// selectsOurs tells whether a selector of Servers finds those that bear palisade's mark.
+func selectsOurs(tree any) bool {
+	data, err := json.Marshal(tree)
+	if err != nil {
+		return true
+	}
+	var selector metav1.LabelSelector
+	if err := json.Unmarshal(data, &selector); err != nil {
+		return true
+	}
+	return model.Matches(&selector, map[string]string{model.ManagedByLabel: model.ManagedByValue})
 }
 
 func opening(o *model.Object) (field, what string) {
