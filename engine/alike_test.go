@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"floe.dev/palisade/engine"
 	"floe.dev/palisade/model"
 )
 
@@ -65,4 +66,17 @@ func TestWhatOpensByItselfOpensOnTheWorkloadThatDeclaresItAlone(t *testing.T) {
 	assert.True(t, w.allows(t, "shop/web", "shop/api", model.TCP(9001)))
 	assert.False(t, w.allows(t, "shop/web", "shop/migrate", model.TCP(9001)))
 	assert.False(t, w.allows(t, "172.18.0.2", "shop/migrate", model.TCP(9000)), "nor its probes")
+}
+
+func TestAWorkloadOnItsNodesNetworkSplitsNothingOfItsNamespace(t *testing.T) {
+	agent := strings.NewReplacer("name: other", "name: agent", "app: other", "app: agent", "spec: {serviceAccountName: other,", "spec: {hostNetwork: true,").Replace(other)
+	r := runYAML(t, engine.Given{}, facts, kubeDNS, profile, istio, istioCNI, sidecarShop, web, agent)
+	for _, p := range policies(t, r) {
+		if p.Namespace != "shop" || p.Name != "palisade-default" {
+			continue
+		}
+		origins := p.Annotations[model.OriginAnnotation]
+		assert.Contains(t, origins, "istiod", "what a pod yet to come needs as well")
+		assert.Contains(t, origins, "kubelet probes")
+	}
 }

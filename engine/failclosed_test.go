@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,4 +65,23 @@ func TestAClientOfANamespaceThatDoesNotExistStaysClosed(t *testing.T) {
 	r := runYAML(t, none, facts, kubeDNS, profile, plainShop, web, api, rule)
 	assert.Contains(t, problemCodes(r), "NamespaceNotFound")
 	assert.NotContains(t, string(rendered(r)), "ghost", "whoever makes the namespace would be let in")
+}
+
+const hostAccess = `
+apiVersion: palisade.floe.dev/v1alpha1
+kind: ExternalAccess
+metadata: {name: payments, namespace: shop}
+spec: {from: {matchLabels: {app: web}}, to: [{host: api.payments.example}], ports: [{port: 443}]}`
+
+func TestAHostStaysClosedWhereTrafficLeavesPastTheProxy(t *testing.T) {
+	for annotation, open := range map[string]bool{
+		"{}": true,
+		`{traffic.sidecar.istio.io/excludeOutboundPorts: "443"}`:              false,
+		`{traffic.sidecar.istio.io/excludeOutboundIPRanges: "93.184.0.0/16"}`: false,
+	} {
+		client := strings.Replace(web, "metadata: {labels: {app: web}}", "metadata: {labels: {app: web}, annotations: "+annotation+"}", 1)
+		r := runYAML(t, engine.Given{}, facts, kubeDNS, profile, istio, istioCNI, sidecarShop, client, hostAccess)
+		assert.Equal(t, open, wireOf(t, r).allows(t, "shop/web", "93.184.215.14", model.TCP(443)), "only the proxy knows the name: %s", annotation)
+		assert.Equal(t, !open, slices.Contains(problemCodes(r), "HostNotExpressible"), annotation)
+	}
 }

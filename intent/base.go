@@ -75,7 +75,9 @@ func (r *resolver) controlPlaneFlows(namespace *model.Namespace, profile model.R
 	if r.dialect == nil {
 		return
 	}
-	workloads := r.workloadsIn(namespace.Name)
+	workloads := slices.DeleteFunc(r.workloadsIn(namespace.Name), func(w *model.Workload) bool {
+		return w.Spec.HostNetwork // which no policy finds, and no mesh takes
+	})
 	if len(workloads) == 0 {
 		stranger := r.stranger(namespace)
 		workloads = []*model.Workload{&stranger}
@@ -85,9 +87,7 @@ func (r *resolver) controlPlaneFlows(namespace *model.Namespace, profile model.R
 		return
 	}
 	for _, w := range workloads {
-		if !w.Spec.HostNetwork {
-			r.addControlPlane(profile, r.workloadPeer(w), w.Facts.ControlPlane, false)
-		}
+		r.addControlPlane(profile, r.workloadPeer(w), w.Facts.ControlPlane, false)
 	}
 }
 

@@ -115,10 +115,15 @@ func declares(w *model.Workload, port model.Port) bool {
 	return slices.ContainsFunc(w.ContainerPorts(), func(p model.NamedPort) bool { return p.Port == port })
 }
 
+// portNamed is the number that a workload gives to a name. Where containers
+// share one, the first has it, as the API server and kubelets find it (k8s.io/kubernetes pkg/api/v1/pod, FindPort).
 func portNamed(w *model.Workload, name string, protocol corev1.Protocol) int32 {
-	for _, p := range w.ContainerPorts() {
-		if p.Name == name && p.Protocol == protocol {
-			return p.Number
+	sidecars := slices.DeleteFunc(slices.Clone(w.Spec.InitContainers), func(c corev1.Container) bool { return !model.IsSidecar(&c) })
+	for _, c := range slices.Concat(w.Spec.Containers, sidecars) {
+		for _, p := range c.Ports {
+			if p.Name == name && protocolOf(p.Protocol) == protocol {
+				return p.ContainerPort
+			}
 		}
 	}
 	return 0

@@ -95,14 +95,18 @@ func (r *resolver) probeFlows(namespace string, origin model.Origin) {
 // sharedProxyPorts are the probe ports that every pod of the namespace has by its proxy, and none by its application.
 func (r *resolver) sharedProxyPorts(namespace string) []model.Port {
 	var shared []model.Port
-	for i, w := range r.workloadsIn(namespace) {
+	first := true
+	for _, w := range r.workloadsIn(namespace) {
+		if w.Spec.HostNetwork {
+			continue
+		}
 		if !w.Facts.Meshed() {
 			return nil
 		}
 		own := declaredProbePorts(w)
 		proxy := slices.DeleteFunc(slices.Clone(w.Facts.ProbePorts), func(p model.Port) bool { return slices.Contains(own, p) })
-		if i == 0 {
-			shared = proxy
+		if first {
+			shared, first = proxy, false
 			continue
 		}
 		shared = slices.DeleteFunc(shared, func(p model.Port) bool { return !slices.Contains(proxy, p) })

@@ -266,3 +266,10 @@ func TestResolveLeavesTheSnapshotAsItWas(t *testing.T) {
 	intent.Resolve(s, facts, nil, noon)
 	assert.Equal(t, read(), s)
 }
+
+func TestAPortNameOfSeveralContainersIsThatOfTheFirst(t *testing.T) {
+	two := strings.Replace(deployment("one", "{app: one}", "[{name: http, containerPort: 9090}]"),
+		"ports: [{name: http, containerPort: 9090}]}", "ports: [{name: http, containerPort: 9090}]}, {name: d, image: d, ports: [{name: http, containerPort: 8080}]}", 1)
+	r := resolve(t, noon, dns, shop, everything, two, rule("{}", "{pods: {}}", "[{port: http}]"))
+	assert.Equal(t, []string{": 9090/TCP"}, flowsOf(r))
+}

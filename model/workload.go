@@ -84,12 +84,17 @@ func (w *Workload) ContainerPorts() []NamedPort {
 		}
 	}
 	for i := range w.Spec.InitContainers {
-		if w.Spec.InitContainers[i].RestartPolicy != nil {
+		if IsSidecar(&w.Spec.InitContainers[i]) {
 			each(w.Spec.InitContainers[i : i+1])
 		}
 	}
 	each(w.Spec.Containers)
 	return compactNamedPorts(ports)
+}
+
+// IsSidecar tells whether an init container goes on running beside the others.
+func IsSidecar(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
 // Service is a Service as far as flows and meshes care.

@@ -37,12 +37,17 @@ func (c *compiler) meshHoldsHosts(client *model.Peer, h *home) bool {
 			continue
 		}
 		w := c.m.Workload(id)
-		if w == nil || w.Facts.Mode != model.ModeSidecar || w.Spec.HostNetwork {
+		if w == nil || w.Facts.Mode != model.ModeSidecar || w.Spec.HostNetwork || leavesPastProxy(w) {
 			return false
 		}
 		found = true
 	}
 	return found
+}
+
+// leavesPastProxy tells whether some of what a workload sends is led around its proxy.
+func leavesPastProxy(w *model.Workload) bool {
+	return slices.ContainsFunc(w.Facts.Bypasses, func(b model.Bypass) bool { return !b.Inbound })
 }
 
 // publicTCP opens what the preset Internet opens, on the TCP ports only: a sidecar leaves UDP alone.
