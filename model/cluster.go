@@ -47,6 +47,10 @@ type Mesh struct {
 	TrustDomain   string
 	// TrustDomainAliases count as the same trust domain in Istio's authorization.
 	TrustDomainAliases []string
+	// KeepsProbes tells that the injector leaves probes as they are (rewriteAppHTTPProbe is off; its default is on).
+	KeepsProbes bool
+	// KeepsMetrics tells that sidecars do not merge the application's metrics into theirs (enablePrometheusMerge is off; its default is on).
+	KeepsMetrics bool
 	// Revision of the Istio control plane, empty for the default one.
 	Revision string
 	// Revisions are those that Istio's webhooks inject for, tags among them,

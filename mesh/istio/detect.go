@@ -22,7 +22,7 @@ func Detect(objects []model.Object, workloads []model.Workload) (found bool, fac
 	facts.Why, facts.Namespace = s.why(), s.namespace()
 	facts.Revision, facts.Revisions, facts.Version = s.revision(), s.webhookRevisions(), s.version()
 	facts.Ambient = s.ztunnel != nil || s.ambientEnv
-	facts.CNI, facts.InjectByDefault = s.injector(facts.Namespace)
+	s.readInjector(&facts)
 	if revisions := s.revisions(); len(revisions) > 1 {
 		problems = append(problems, model.Problem{
 			Code: "SeveralControlPlanes", Severity: model.Warning, Subject: s.istiods[0].Ref(),

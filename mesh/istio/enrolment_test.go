@@ -149,3 +149,23 @@ services:
 	two := waypoint(replaceMode(text, "{}") + "- {name: shop/cart-direct, labels: {istio.io/use-waypoint: none}, selector: {app: cart}}\n")
 	require.False(t, two.Bound, "calls to the other Service go past the waypoint")
 }
+
+// What the mesh sets for all pods holds where a pod says nothing.
+func TestTheMeshDecidesOnProbesAndMetricsWhereThePodDoesNot(t *testing.T) {
+	_, mesh, _ := Detect([]model.Object{
+		configMap("mesh", "istio", "mesh", "enablePrometheusMerge: false\n"),
+		configMap("mesh", "istio-sidecar-injector", "values", `{"sidecarInjectorWebhook": {"rewriteAppHTTPProbe": false}}`),
+	}, []model.Workload{istiod("mesh", "istiod", "default")})
+	require.True(t, mesh.KeepsProbes)
+	require.True(t, mesh.KeepsMetrics)
+	for said, want := range map[string]bool{"": false, "true": true, "false": false, "True": true} {
+		w := &model.Workload{
+			ID: model.WorkloadID{Namespace: "shop", Kind: "Deployment", Name: "cart"}, NamespaceLabels: map[string]string{injectionLabel: "enabled"},
+			Annotations: map[string]string{rewriteAnnotation: said, mergeMetricsAnnotation: said},
+			Spec:        corev1.PodSpec{Containers: []corev1.Container{{Name: "app", ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 9000}}}}}},
+		}
+		facts := New(mesh, "").Facts(w)
+		require.Equal(t, want, facts.MergesMetrics, said)
+		require.Equal(t, want, facts.ProbePorts[0] == model.TCP(portStatus), said)
+	}
+}

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"net/netip"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,8 +34,8 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.DialsTunnel = e.mode == model.ModeAmbient || e.mode == model.ModeSidecar && d.mesh.Ambient
 	facts.ControlPlane = d.controlPlane(e)
 	facts.MetricsPorts = metricsPorts(w, e)
-	facts.MergesMetrics = e.mode == model.ModeSidecar && w.Annotations[mergeMetricsAnnotation] != "false"
-	facts.ProbePorts = probePorts(w, e)
+	facts.MergesMetrics = e.mode == model.ModeSidecar && d.mergesMetrics(w)
+	facts.ProbePorts = d.probePorts(w, e)
 	facts.Bypasses = bypasses(w, e)
 	facts.Injected = d.injectedContainers(w, e)
 	facts.HoldsHTTP = e.mode != model.ModeAmbient
@@ -45,6 +46,14 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	}
 	facts.Outside = notCaptured(w, e)
 	return facts
+}
+
+// mergesMetrics follows the pod's annotation, else the mesh (istio pkg/kube/inject/webhook.go).
+func (d *Dialect) mergesMetrics(w *model.Workload) bool {
+	if said, err := strconv.ParseBool(w.Annotations[mergeMetricsAnnotation]); err == nil {
+		return said
+	}
+	return !d.mesh.KeepsMetrics
 }
 
 // identity is the SPIFFE ID as principals write it, without "spiffe://"; empty where the trust domain is unknown.

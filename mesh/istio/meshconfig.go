@@ -15,6 +15,7 @@ type meshConfig struct {
 	TrustDomainAliases []string    `json:"trustDomainAliases"`
 	RootNamespace      string      `json:"rootNamespace"`
 	EnableAutoMTLS     *bool       `json:"enableAutoMtls"`
+	PrometheusMerge    *bool       `json:"enablePrometheusMerge"`
 	DefaultConfig      proxyConfig `json:"defaultConfig"`
 }
 
@@ -76,6 +77,7 @@ func (s *signs) readMeshConfig(facts *model.Mesh) []model.Problem {
 	facts.TrustDomainAliases = config.TrustDomainAliases
 	facts.RootNamespace = cmp.Or(config.RootNamespace, defaultRootNamespace)
 	facts.AutoMTLS = config.EnableAutoMTLS == nil || *config.EnableAutoMTLS
+	facts.KeepsMetrics = config.PrometheusMerge != nil && !*config.PrometheusMerge
 	facts.SidecarHBONE, _ = config.DefaultConfig.takesHBONE()
 	return nil
 }
@@ -113,23 +115,27 @@ type injectorValues struct {
 		Enabled bool `json:"enabled"`
 	} `json:"istio_cni"`
 	SidecarInjectorWebhook struct {
-		EnableNamespacesByDefault bool `json:"enableNamespacesByDefault"`
+		EnableNamespacesByDefault bool  `json:"enableNamespacesByDefault"`
+		RewriteAppHTTPProbe       *bool `json:"rewriteAppHTTPProbe"`
 	} `json:"sidecarInjectorWebhook"`
 }
 
-// injector tells whether injected pods rely on the CNI plugin, and whether
-// namespaces that say nothing are injected. The injector's own values know best;
-// without them the plugin's presence decides.
-func (s *signs) injector(namespace string) (cni, byDefault bool) {
-	present := s.cniNode != nil || s.cniConfig
-	o := s.choose(s.injectors, namespace, "istio-sidecar-injector", s.revision())
+// readInjector tells whether injected pods rely on the CNI plugin, what is
+// injected without being asked, and whether probes are rewritten. The injector's
+// own values know best; without them the plugin's presence decides.
+func (s *signs) readInjector(facts *model.Mesh) {
+	facts.CNI = s.cniNode != nil || s.cniConfig
+	o := s.choose(s.injectors, facts.Namespace, "istio-sidecar-injector", s.revision())
 	if o == nil {
-		return present, false
+		return
 	}
 	data, _ := o.Map("data")["values"].(string)
 	var values injectorValues
 	if err := yaml.Unmarshal([]byte(data), &values); err != nil {
-		return present, false
+		return
 	}
-	return values.Pilot.CNI.Enabled || values.IstioCNI.Enabled, values.SidecarInjectorWebhook.EnableNamespacesByDefault
+	webhook := &values.SidecarInjectorWebhook
+	facts.CNI = values.Pilot.CNI.Enabled || values.IstioCNI.Enabled
+	facts.InjectByDefault = webhook.EnableNamespacesByDefault
+	facts.KeepsProbes = webhook.RewriteAppHTTPProbe != nil && !*webhook.RewriteAppHTTPProbe
 }

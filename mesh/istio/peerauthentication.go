@@ -188,7 +188,7 @@ func (c *compilation) unrewrittenProbes(w *model.Workload, f *model.Flow) {
 	if len(probes) > 0 {
 		c.problem("ProbeRefusedByStrict", model.Error, w.Ref(), annotationField(rewriteAnnotation),
 			fmt.Sprintf("probes on %s are not rewritten to the proxy's agent, so the kubelet's plaintext will be refused and the pods will not become ready", portList(probes)),
-			"remove the annotation, or exempt these ports from MTLS")
+			"remove the annotation (or turn on sidecarInjectorWebhook.rewriteAppHTTPProbe where it is off for the whole mesh), or exempt these ports from MTLS and Authorization")
 	}
 }
 

@@ -1,6 +1,8 @@
 package istio
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -13,14 +15,14 @@ const rewriteAnnotation = "sidecar.istio.io/rewriteAppHTTPProbers"
 // leads the application's probes to its agent on 15020 and adds the proxy's own
 // on 15021 (istio pkg/kube/inject/app_probe.go); the agent of proxyless gRPC
 // leaves the application's alone; ambient changes nothing.
-func probePorts(w *model.Workload, e enrolment) []model.Port {
+func (d *Dialect) probePorts(w *model.Workload, e enrolment) []model.Port {
 	own := declaredProbes(w)
 	switch {
 	case e.gateway:
 		own = append(own, model.TCP(portReady))
 	case e.mode == model.ModeProxyless:
 		own = append(own, model.TCP(portStatus))
-	case e.mode == model.ModeSidecar && rewrites(w):
+	case e.mode == model.ModeSidecar && d.rewrites(w):
 		if len(own) > 0 {
 			own = []model.Port{model.TCP(statusPort(w))}
 		}
@@ -31,7 +33,13 @@ func probePorts(w *model.Workload, e enrolment) []model.Port {
 	return model.SortPorts(own)
 }
 
-func rewrites(w *model.Workload) bool { return w.Annotations[rewriteAnnotation] != "false" }
+// rewrites follows the pod's annotation, else the mesh.
+func (d *Dialect) rewrites(w *model.Workload) bool {
+	if said, err := strconv.ParseBool(w.Annotations[rewriteAnnotation]); err == nil {
+		return said
+	}
+	return !d.mesh.KeepsProbes
+}
 
 // declaredProbes are the ports of the application's probes; exec probes have none.
 func declaredProbes(w *model.Workload) []model.Port {
