@@ -37,6 +37,10 @@ type ownKind struct {
 	rules      *rules
 }
 
+// builtInKinds is the table of palisade's own kinds. To make their validators
+// takes longer than to read a small folder, so each is made once.
+var builtInKinds = sync.OnceValues(newOwnKinds)
+
 // newOwnKinds prepares the kinds whose CRDs are in the folder deploy/crds.
 func newOwnKinds() (ownKinds, error) {
 	names, err := fs.Glob(deploy.CRDs, "crds/*.yaml")

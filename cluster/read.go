@@ -30,7 +30,7 @@ func Read(paths []string, stdin io.Reader, opts Options) (*intent.Snapshot, erro
 	if problems := validation.IsDNS1123Label(opts.DefaultNamespace); len(problems) > 0 {
 		return nil, InputErrors{{Source: model.Source{File: "default namespace"}, Message: strings.Join(problems, "; ")}}
 	}
-	own, err := newOwnKinds()
+	own, err := builtInKinds()
 	if err != nil {
 		return nil, err
 	}
