@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"floe.dev/palisade/engine"
+	"floe.dev/palisade/manifest"
 	"floe.dev/palisade/model"
 )
 
@@ -168,4 +169,27 @@ func TestTrap19HTTPRulesInAmbientGoThroughAWaypointOrStayClosed(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"api"}, targets, "waypoints read only policies that target a Service")
+}
+
+func TestPermissiveLetsDeclaredClientsCallInPlaintextUntilTheyAreEnrolled(t *testing.T) {
+	permissive := strings.Replace(profile, "namespaceSelector: {}", "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}, mesh: {mtls: Permissive}", 1)
+	out := strings.Replace(web, "metadata: {labels: {app: web}}", `metadata: {labels: {app: web, sidecar.istio.io/inject: "false"}}`, 1)
+	sources := func(client string) string {
+		r := runYAML(t, engine.Given{}, facts, kubeDNS, permissive, istio, istioCNI, sidecarShop, client, api, other, webToAPI)
+		for _, o := range objectsOf(r, "AuthorizationPolicy") {
+			if strings.HasPrefix(o.Ref().Name, "palisade-api-") {
+				return string(manifest.Marshal(o))
+			}
+		}
+		return ""
+	}
+	assert.Contains(t, sources(out), "notPrincipals", "permissive means that it may still call, as far as the network lets it")
+	assert.NotContains(t, sources(web), "notPrincipals", "and nobody needs it who has an identity")
+}
+
+func TestLifecycleHooksOfTheKubeletPassTheNetwork(t *testing.T) {
+	hooked := strings.Replace(api, "readinessProbe:", "lifecycle: {preStop: {httpGet: {path: /drain, port: admin}}}\n        readinessProbe:", 1)
+	w := wireOf(t, runYAML(t, none, facts, kubeDNS, profile, plainShop, web, hooked, webToAPI))
+	assert.True(t, w.allows(t, "172.18.0.2", "shop/api", model.TCP(9001)), "a hook is the kubelet's call, like a probe")
+	assert.False(t, w.allows(t, "172.18.0.3", "shop/api", model.TCP(9001)))
 }

@@ -3,9 +3,6 @@ package intent
 import (
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-
 	"floe.dev/palisade/model"
 )
 
@@ -25,53 +22,7 @@ func probePorts(w *model.Workload) []model.Port {
 	if w.Facts.Meshed() {
 		return w.Facts.ProbePorts
 	}
-	return declaredProbePorts(w)
-}
-
-// declaredProbePorts are the ports of the probes in the pod's own words. exec probes have none.
-func declaredProbePorts(w *model.Workload) []model.Port {
-	var ports []model.Port
-	each := func(containers []corev1.Container) {
-		for i := range containers {
-			c := &containers[i]
-			for _, probe := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
-				if number := probePort(c, probe); number != 0 {
-					ports = append(ports, model.TCP(number))
-				}
-			}
-		}
-	}
-	each(w.Spec.InitContainers) // only sidecars among them may have probes
-	each(w.Spec.Containers)
-	return model.SortPorts(ports)
-}
-
-func probePort(c *corev1.Container, probe *corev1.Probe) int32 {
-	if probe == nil {
-		return 0
-	}
-	switch {
-	case probe.HTTPGet != nil:
-		return containerPort(c, probe.HTTPGet.Port)
-	case probe.TCPSocket != nil:
-		return containerPort(c, probe.TCPSocket.Port)
-	case probe.GRPC != nil:
-		return probe.GRPC.Port
-	default:
-		return 0
-	}
-}
-
-func containerPort(c *corev1.Container, port intstr.IntOrString) int32 {
-	if port.Type == intstr.Int {
-		return port.IntVal
-	}
-	for i := range c.Ports {
-		if c.Ports[i].Name == port.StrVal {
-			return c.Ports[i].ContainerPort
-		}
-	}
-	return 0
+	return w.KubeletPorts()
 }
 
 // probeFlows opens declared probes to the nodes. The proxies' own probe ports
@@ -103,7 +54,7 @@ func (r *resolver) sharedProxyPorts(namespace string) []model.Port {
 		if !w.Facts.Meshed() {
 			return nil
 		}
-		own := declaredProbePorts(w)
+		own := w.KubeletPorts()
 		proxy := slices.DeleteFunc(slices.Clone(w.Facts.ProbePorts), func(p model.Port) bool { return slices.Contains(own, p) })
 		if first {
 			shared, first = proxy, false

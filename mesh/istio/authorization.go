@@ -154,7 +154,9 @@ func (a *authorization) bySources(f *model.Flow, servers []*model.Workload) []*s
 }
 
 // sources are the clients of a flow as a server's rules name them. A client
-// without identity cannot be named: it stays out, and that is said.
+// without identity cannot be named: it stays out, and that is said. Where the
+// posture is permissive it is let in among those without identity, as far as
+// the network lets it come: permissive means that it may still call in plaintext.
 func (a *authorization) sources(f *model.Flow, server *model.Workload) []string {
 	var sources []string
 	for _, id := range f.Client.Workloads {
@@ -163,7 +165,11 @@ func (a *authorization) sources(f *model.Flow, server *model.Workload) []string 
 			continue
 		}
 		if reason := a.nameless(client, server); reason != "" {
-			if !f.Plaintext {
+			switch {
+			case f.Plaintext:
+			case a.namespace.Posture.Mesh.MTLS == model.MTLSPermissive && !client.Facts.Meshed():
+				sources = append(sources, strangers(server)...)
+			default:
 				a.clientHasNoIdentity(f, client, server, reason)
 			}
 			continue

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"floe.dev/palisade/model"
 )
@@ -94,30 +93,18 @@ func hookCall(c *corev1.Container, hook *corev1.LifecycleHandler) probe {
 func call(c *corev1.Container, get *corev1.HTTPGetAction, socket *corev1.TCPSocketAction) probe {
 	switch {
 	case get != nil && get.Scheme == corev1.URISchemeHTTPS:
-		return probe{port: containerPort(c, get.Port), kind: probeStream}
+		return probe{port: model.ContainerPortOf(c, get.Port), kind: probeStream}
 	case get != nil:
 		path := get.Path
 		if !strings.HasPrefix(path, "/") {
 			path = "/" + path
 		}
-		return probe{port: containerPort(c, get.Port), kind: probeHTTP, path: path}
+		return probe{port: model.ContainerPortOf(c, get.Port), kind: probeHTTP, path: path}
 	case socket != nil:
-		return probe{port: containerPort(c, socket.Port), kind: probeTCP}
+		return probe{port: model.ContainerPortOf(c, socket.Port), kind: probeTCP}
 	default:
 		return probe{}
 	}
-}
-
-func containerPort(c *corev1.Container, port intstr.IntOrString) int32 {
-	if port.Type == intstr.Int {
-		return port.IntVal
-	}
-	for i := range c.Ports {
-		if c.Ports[i].Name == port.StrVal {
-			return c.Ports[i].ContainerPort
-		}
-	}
-	return 0
 }
 
 // pathOnly is a probe's path without its query, as routes compare it.
