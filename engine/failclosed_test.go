@@ -85,3 +85,21 @@ func TestAHostStaysClosedWhereTrafficLeavesPastTheProxy(t *testing.T) {
 		assert.Equal(t, !open, slices.Contains(problemCodes(r), "HostNotExpressible"), annotation)
 	}
 }
+
+func TestANetworkPolicyOfOthersThatOpensIsAFinding(t *testing.T) {
+	policy := func(spec string) string {
+		return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: theirs, namespace: shop}\nspec: " + spec
+	}
+	for spec, found := range map[string]bool{
+		"{podSelector: {}, ingress: [{}]}":                                              true,
+		"{podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {}}]}]}": true,
+		"{podSelector: {}, policyTypes: [Ingress, Egress]}":                             false,
+		"{podSelector: {}, policyTypes: [Ingress], ingress: []}":                        false,
+	} {
+		r := runYAML(t, none, facts, kubeDNS, profile, plainShop, web, policy(spec))
+		assert.Equal(t, found, slices.Contains(findingCodes(r), "NetworkPolicyWidens"), spec)
+	}
+	r := runYAML(t, none, facts, kubeDNS, profile, plainShop, web, api, webToAPI)
+	again := runYAML(t, none, facts, kubeDNS, profile, plainShop, web, api, webToAPI, string(rendered(r)))
+	assert.NotContains(t, findingCodes(again), "NetworkPolicyWidens", "palisade's own are what the rules declare")
+}

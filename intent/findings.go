@@ -24,6 +24,7 @@ func (r *resolver) findFaults() {
 	r.sharedIdentities()
 	r.closedServices()
 	r.networkFaults()
+	r.foreignPolicies()
 }
 
 // meshFaults reports a workload that is outside the mesh of a namespace that wants it, or that leads traffic around it.
