@@ -74,3 +74,11 @@ func TestNoDenyIsWrittenWhereTheResolversPodsAreOutOfReach(t *testing.T) {
 	w := wireOf(t, runYAML(t, none, facts, onNode, profile, plainShop, web))
 	assert.True(t, w.allows(t, "shop/web", "172.18.0.2", model.UDP(53)), "no pod selector matches pods on the node's network")
 }
+
+func TestAResolverThatDefaultDenyCutsOffIsAFinding(t *testing.T) {
+	governed := strings.Replace(profile, "namespaceSelector: {}", "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}", 1)
+	assert.Contains(t, findingCodes(runYAML(t, none, facts, kubeDNS, governed)), "ResolverCutOff")
+	assert.NotContains(t, findingCodes(runYAML(t, none, facts, kubeDNS, profile)), "ResolverCutOff")
+	access := strings.NewReplacer("namespace: shop", "namespace: kube-system", "app: web", "k8s-app: kube-dns").Replace(apiAccess)
+	assert.NotContains(t, findingCodes(runYAML(t, none, facts, kubeDNS, governed, access)), "ResolverCutOff")
+}

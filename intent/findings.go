@@ -25,6 +25,7 @@ func (r *resolver) findFaults() {
 	r.closedServices()
 	r.networkFaults()
 	r.foreignPolicies()
+	r.resolverFault()
 }
 
 // meshFaults reports a workload that is outside the mesh of a namespace that wants it, or that leads traffic around it.
