@@ -44,14 +44,21 @@ func visit(s *structuralschema.Structural, each func(*structuralschema.Structura
 	}
 }
 
+// needsJudgement tells whether a schema says more than this shortcut reads.
+func needsJudgement(s *structuralschema.Structural, v *structuralschema.ValueValidation) bool {
+	logic := len(v.AllOf)+len(v.OneOf) > 0 || v.Not != nil || len(v.AnyOf) > 0 && !s.XIntOrString
+	return logic || s.XPreserveUnknownFields || s.XEmbeddedResource
+}
+
 // valid tells whether a value surely fits a schema.
+//
+//nolint:cyclop // a table from types to checks, a row each
 func (e evident) valid(value any, s *structuralschema.Structural) bool {
 	v := s.ValueValidation
 	if v == nil {
 		v = &structuralschema.ValueValidation{}
 	}
-	logic := len(v.AllOf)+len(v.OneOf) > 0 || v.Not != nil || len(v.AnyOf) > 0 && !s.XIntOrString
-	if logic || s.XPreserveUnknownFields || s.XEmbeddedResource {
+	if needsJudgement(s, v) {
 		return false
 	}
 	switch value := value.(type) {

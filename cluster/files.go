@@ -88,18 +88,18 @@ func (c *collector) add(path string, data []byte, err error) {
 
 // folder reads a folder and those below it. Links are followed; each real folder is read once.
 func (c *collector) folder(path string) {
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err == nil {
-		real, err = filepath.Abs(real)
+		resolved, err = filepath.Abs(resolved)
 	}
 	if err != nil {
 		c.fault(path, err)
 		return
 	}
-	if c.seen[real] {
+	if c.seen[resolved] {
 		return
 	}
-	c.seen[real] = true
+	c.seen[resolved] = true
 	entries, err := os.ReadDir(path) // sorted by name
 	if err != nil {
 		c.fault(path, err)

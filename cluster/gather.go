@@ -44,6 +44,8 @@ func (g *gatherer) gather() *intent.Snapshot {
 }
 
 // place puts one item where it belongs.
+//
+//nolint:cyclop // a table from types to lists, a row each
 func (g *gatherer) place(it *item) {
 	if it.ref.Namespace != "" && !it.own {
 		g.namespace(it.ref.Namespace)
@@ -69,7 +71,7 @@ func (g *gatherer) place(it *item) {
 		s.Services = append(s.Services, *value)
 	case *discoveryv1.EndpointSlice:
 		s.EndpointSlices = append(s.EndpointSlices, *value)
-	case *corev1.Endpoints: //nolint:staticcheck // the older form, still what many folders hold
+	case *corev1.Endpoints:
 		s.Endpoints = append(s.Endpoints, *value)
 	case *corev1.Node:
 		s.Nodes = append(s.Nodes, *value)
@@ -171,7 +173,7 @@ func (g *gatherer) sort() {
 	})
 	slices.SortStableFunc(s.Objects, func(a, b model.Object) int { return model.CompareRefs(a.Ref(), b.Ref()) })
 	sortByName(s.EndpointSlices, func(v *discoveryv1.EndpointSlice) *metav1.ObjectMeta { return &v.ObjectMeta })
-	sortByName(s.Endpoints, func(v *corev1.Endpoints) *metav1.ObjectMeta { return &v.ObjectMeta }) //nolint:staticcheck // as above
+	sortByName(s.Endpoints, func(v *corev1.Endpoints) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.Nodes, func(v *corev1.Node) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.ValidatingWebhooks, func(v *admissionregistrationv1.ValidatingWebhookConfiguration) *metav1.ObjectMeta {
 		return &v.ObjectMeta

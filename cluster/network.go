@@ -58,7 +58,7 @@ func readEndpointSlice(o *object, it *item) InputErrors {
 }
 
 func readEndpoints(o *object, it *item) InputErrors {
-	e, wrong := decode[corev1.Endpoints](o) //nolint:staticcheck // the older form, still what many folders hold
+	e, wrong := decode[corev1.Endpoints](o)
 	if wrong != nil {
 		return InputErrors{wrong}
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -65,8 +66,8 @@ func shifted(documents []parsed, lines int) []parsed {
 
 // shiftedError moves the lines of a lineError to the file's own count.
 func shiftedError(err error, lines int) error {
-	fault, ok := err.(*lineError)
-	if !ok {
+	var fault *lineError
+	if !errors.As(err, &fault) {
 		return err
 	}
 	parts := strings.Split(fault.message, linePlaceholder)
@@ -102,7 +103,8 @@ func (c *chunk) objects() ([]*object, InputErrors, int) {
 
 func (c *chunk) fault(err error, document int) *InputError {
 	f := &InputError{Source: model.Source{File: c.file, Document: document, Line: c.line}, Message: err.Error(), Err: err}
-	if at, ok := err.(*lineError); ok {
+	var at *lineError
+	if errors.As(err, &at) {
 		f.Source.Line, f.Err = at.line, nil
 	}
 	return f

@@ -193,6 +193,8 @@ func ambientEnrolment(w *model.Workload) enrolment {
 // injection follows the selectors of Istio's webhooks (templates/mutatingwebhook.yaml)
 // and then the injector's own test (injectRequired in pkg/kube/inject/inject.go):
 // istio-injection rules over istio.io/rev, the pod's label over its annotation.
+//
+//nolint:cyclop // an ordered table of rules, a row each
 func (d *Dialect) injection(w *model.Workload) enrolment {
 	namespace, podLabel := w.NamespaceLabels[injectionLabel], w.Labels[injectLabel]
 	revision := w.NamespaceLabels[revisionLabel]
