@@ -111,7 +111,7 @@ func chooseAlone(all []candidate) (model.Mesh, []model.Problem) {
 func taken(c *candidate, why string) (model.Mesh, []model.Problem) {
 	mesh, problems := c.facts, c.problems
 	if c.found && why != mesh.Why && mesh.Why != "" {
-		why += " (" + mesh.Why + ")"
+		why += ": " + mesh.Why
 	}
 	mesh.Why = why
 	if !c.found {
