@@ -151,6 +151,23 @@ spec:
 	assert.False(t, w.allows(t, "shop/web", "169.254.20.10", model.UDP(53)), "the usual address is not this cluster's")
 }
 
+func TestTrap23ACacheInPodsOfItsOwnIsFoundByItsLabels(t *testing.T) {
+	cache := `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: node-local-dns, namespace: kube-system}
+spec:
+  selector: {matchLabels: {k8s-app: node-local-dns}}
+  template:
+    metadata: {labels: {k8s-app: node-local-dns}}
+    spec: {containers: [{name: cache, image: cache, ports: [{name: dns, containerPort: 53, protocol: UDP}, {name: metrics, containerPort: 9253}]}]}`
+	w := wireOf(t, runYAML(t, none, facts, kubeDNS, cache, profile, plainShop, web))
+	assert.True(t, w.allows(t, "shop/web", "kube-system/node-local-dns", model.UDP(53)), "Cilium's local redirect leads there")
+	assert.True(t, w.allows(t, "shop/web", "kube-system/node-local-dns", model.TCP(53)))
+	assert.False(t, w.allows(t, "shop/web", "kube-system/node-local-dns", model.TCP(9253)))
+	assert.True(t, w.allows(t, "shop/web", "kube-system/coredns", model.UDP(53)))
+}
+
 func TestTrap23DNSOnAnotherPortAndInAnotherNamespaceIsFound(t *testing.T) {
 	dns := strings.NewReplacer("kube-system", "openshift-dns", "name: kube-dns,", "name: dns-default,", "k8s-app: kube-dns", "k8s-app: coredns",
 		"port: 53, protocol: UDP}", "port: 53, protocol: UDP, targetPort: 5353}", "port: 53, protocol: TCP}", "port: 53, protocol: TCP, targetPort: 5353}").Replace(kubeDNS)
@@ -195,6 +212,16 @@ func TestTrap24AnUnknownAPIServerStaysClosed(t *testing.T) {
 		assert.False(t, w.allows(t, "shop/web", address, model.TCP(443)), address)
 		assert.False(t, w.allows(t, "shop/web", address, model.TCP(6443)), address)
 	}
+}
+
+func TestTrap24EachAPIServerIsOpenOnItsOwnPort(t *testing.T) {
+	given := none
+	given.APIServers = []string{"192.0.2.1:443", "192.0.2.2:6443"}
+	w := wireOf(t, runYAML(t, given, facts, kubeDNS, profile, plainShop, web, apiAccess))
+	assert.True(t, w.allows(t, "shop/web", "192.0.2.1", model.TCP(443)))
+	assert.True(t, w.allows(t, "shop/web", "192.0.2.2", model.TCP(6443)))
+	assert.False(t, w.allows(t, "shop/web", "192.0.2.1", model.TCP(6443)), "that is the other one's port")
+	assert.False(t, w.allows(t, "shop/web", "192.0.2.2", model.TCP(443)))
 }
 
 func TestTrap25AnywhereOutsideIsNeitherPodsNorTheMetadataService(t *testing.T) {

@@ -31,14 +31,15 @@ func (f *facts) apiServer() {
 	slices.SortFunc(api.Endpoints, netip.Addr.Compare)
 	api.Endpoints = slices.Compact(api.Endpoints)
 	api.Ports = model.SortPorts(api.Ports)
+	slices.SortFunc(api.At, netip.AddrPort.Compare)
+	api.At = slices.Compact(api.At)
 	api.ServicePorts = model.SortPorts(api.ServicePorts)
 }
 
 func (f *facts) givenAPIServers(api *model.APIServer) {
 	for _, text := range f.given.APIServers {
 		if at, err := netip.ParseAddrPort(text); err == nil {
-			api.Endpoints = append(api.Endpoints, at.Addr().Unmap())
-			api.Ports = append(api.Ports, model.TCP(int32(at.Port())))
+			serve(api, at.Addr().Unmap(), int32(at.Port()))
 		}
 	}
 }
@@ -51,10 +52,11 @@ func (f *facts) endpoints(api *model.APIServer) {
 		}
 		for _, subset := range e.Subsets {
 			for _, a := range subset.Addresses {
-				api.Endpoints = append(api.Endpoints, addresses([]string{a.IP})...)
-			}
-			for _, p := range subset.Ports {
-				api.Ports = append(api.Ports, model.TCP(p.Port))
+				for _, address := range addresses([]string{a.IP}) {
+					for _, p := range subset.Ports {
+						serve(api, address, p.Port)
+					}
+				}
 			}
 		}
 	}
@@ -64,12 +66,23 @@ func (f *facts) endpoints(api *model.APIServer) {
 			continue
 		}
 		for _, e := range slice.Endpoints {
-			api.Endpoints = append(api.Endpoints, addresses(e.Addresses)...)
-		}
-		for _, p := range slice.Ports {
-			if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) {
-				api.Ports = append(api.Ports, model.TCP(*p.Port))
+			for _, address := range addresses(e.Addresses) {
+				for _, p := range slice.Ports {
+					if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) {
+						serve(api, address, *p.Port)
+					}
+				}
 			}
 		}
 	}
+}
+
+// serve notes that an endpoint serves a port.
+func serve(api *model.APIServer, endpoint netip.Addr, port int32) {
+	if port < 1 || port > 65535 {
+		return
+	}
+	api.Endpoints = append(api.Endpoints, endpoint)
+	api.Ports = append(api.Ports, model.TCP(port))
+	api.At = append(api.At, netip.AddrPortFrom(endpoint, uint16(port)))
 }

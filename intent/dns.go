@@ -21,6 +21,7 @@ import (
 func (f *facts) dns() {
 	dns := &f.cluster.DNS
 	dialled := f.dialledResolvers()
+	dns.Caches = f.caches()
 	dns.NodeLocal = addresses(append(f.nodeLocal(), f.given.DNSServers...))
 	for _, a := range dialled {
 		if !inside(f.cluster.ServiceCIDRs, a) { // a cluster IP is worth nothing without what is behind it
@@ -188,13 +189,37 @@ func (f *facts) sliceTargets(service *model.Service, portName string) []int32 {
 	return numbers
 }
 
+// caches finds node-local caches in pods of their own, as Cilium's local
+// redirect and GKE's data plane run them; those in the node's network have addresses instead.
+func (f *facts) caches() []model.DNSCache {
+	var found []model.DNSCache
+	for i := range f.snapshot.Workloads {
+		w := &f.snapshot.Workloads[i]
+		if !isNodeLocalDNS(w) || w.Spec.HostNetwork || model.IsEverything(&w.Selector) {
+			continue
+		}
+		ports := []model.Port{model.TCP(53), model.UDP(53)}
+		for _, p := range w.ContainerPorts() {
+			if p.Name == "dns" || p.Name == "dns-tcp" {
+				ports = append(ports, model.TCP(p.Number), model.UDP(p.Number))
+			}
+		}
+		found = append(found, model.DNSCache{Namespace: w.ID.Namespace, PodSelector: w.Selector, Ports: model.SortPorts(ports)})
+	}
+	return found
+}
+
+func isNodeLocalDNS(w *model.Workload) bool {
+	return w.Labels["k8s-app"] == "node-local-dns" || w.ID.Name == "node-local-dns"
+}
+
 // nodeLocal finds the addresses of a node-local DNS cache: from its -localip
 // argument, and from the bind lines of its Corefile.
 func (f *facts) nodeLocal() []string {
 	var found []string
 	for i := range f.snapshot.Workloads {
 		w := &f.snapshot.Workloads[i]
-		if w.Labels["k8s-app"] != "node-local-dns" && w.ID.Name != "node-local-dns" {
+		if !isNodeLocalDNS(w) {
 			continue
 		}
 		for j := range w.Spec.Containers {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -108,6 +109,16 @@ type DNS struct {
 	Ports, ServicePorts []Port
 	// NodeLocal are the addresses of a node-local cache, which no pod selector can match.
 	NodeLocal []netip.Addr
+	// Caches are node-local caches that run in pods of their own, to which the CNI redirects.
+	Caches []DNSCache
+}
+
+// DNSCache are the pods of a resolver beside the cluster's.
+type DNSCache struct {
+	Namespace   string
+	PodSelector metav1.LabelSelector
+	// Ports on which the pods listen.
+	Ports []Port
 }
 
 // Known tells whether any way to the resolver is known.
@@ -120,6 +131,38 @@ type APIServer struct {
 	ServicePorts []Port
 	Endpoints    []netip.Addr
 	Ports        []Port
+	// At says which ports each endpoint serves; without it, each serves all of Ports.
+	At []netip.AddrPort
+}
+
+// APIServerGroup are endpoints that serve the same ports.
+type APIServerGroup struct {
+	Endpoints []netip.Addr
+	Ports     []Port
+}
+
+// Groups parts the endpoints by the ports that they serve, in a stable order.
+func (a *APIServer) Groups() []APIServerGroup {
+	if len(a.At) == 0 {
+		return []APIServerGroup{{Endpoints: a.Endpoints, Ports: a.Ports}}
+	}
+	var groups []APIServerGroup
+	for _, endpoint := range a.Endpoints {
+		var ports []Port
+		for _, at := range a.At {
+			if at.Addr() == endpoint {
+				ports = append(ports, TCP(int32(at.Port())))
+			}
+		}
+		ports = SortPorts(ports)
+		i := slices.IndexFunc(groups, func(g APIServerGroup) bool { return slices.Equal(g.Ports, ports) })
+		if i < 0 {
+			groups = append(groups, APIServerGroup{Ports: ports})
+			i = len(groups) - 1
+		}
+		groups[i].Endpoints = append(groups[i].Endpoints, endpoint)
+	}
+	return groups
 }
 
 // Known tells whether the addresses behind the Service are known.

@@ -24,7 +24,9 @@ func (c *compiler) apiServer(l *leg) ([]permission, []special) {
 	}
 	var allowed []permission
 	allowed = append(allowed, addressesOn(l.origin, api.ServiceIPs, api.ServicePorts)...)
-	allowed = append(allowed, addressesOn(l.origin, api.Endpoints, api.Ports)...)
+	for _, group := range api.Groups() {
+		allowed = append(allowed, addressesOn(l.origin, group.Endpoints, group.Ports)...)
+	}
 	if c.onCilium() && len(api.Ports) > 0 {
 		return allowed, []special{{entities: []string{"kube-apiserver"}, ports: api.Ports, origin: l.origin}}
 	}

@@ -30,24 +30,34 @@ func (c *compiler) resolver(l *leg, h *home) ([]permission, []special) {
 // dialledByResolvConf is the only port that /etc/resolv.conf can mean (resolv.conf(5)).
 var dialledByResolvConf = []model.Port{model.UDP(53)}
 
-func (c *compiler) resolverPods(l *leg, h *home) ([]permission, []special) {
+// resolverPods opens the pods of the DNS Service, and those of caches beside it.
+func (c *compiler) resolverPods(l *leg, h *home) (allowed []permission, named []special) {
 	dns := &c.m.Cluster.DNS
-	if dns.Namespace == "" {
-		return nil, nil
-	}
-	if len(dns.Ports) == 0 {
+	resolvers := dns.Caches
+	switch {
+	case dns.Namespace == "":
+	case len(dns.Ports) == 0:
 		c.problem(l.origin, dnsPortsUnknown)
-		return nil, nil
+	default:
+		resolvers = append([]model.DNSCache{{Namespace: dns.Namespace, PodSelector: dns.PodSelector, Ports: dns.Ports}}, resolvers...)
 	}
-	pods := &model.Peer{Kind: model.PeerPods, Namespace: dns.Namespace, PodSelector: dns.PodSelector}
-	workloads := c.m.WorkloadsIn(dns.Namespace)
+	for i := range resolvers {
+		a, n := c.podsOf(l, h, &resolvers[i])
+		allowed, named = append(allowed, a...), append(named, n...)
+	}
+	return allowed, named
+}
+
+func (c *compiler) podsOf(l *leg, h *home, resolver *model.DNSCache) ([]permission, []special) {
+	pods := &model.Peer{Kind: model.PeerPods, Namespace: resolver.Namespace, PodSelector: resolver.PodSelector}
+	workloads := c.m.WorkloadsIn(resolver.Namespace)
 	for i := range workloads {
-		if model.Matches(&dns.PodSelector, workloads[i].Labels) {
+		if model.Matches(&resolver.PodSelector, workloads[i].Labels) {
 			pods.Workloads = append(pods.Workloads, workloads[i].ID)
 		}
 	}
 	to := *l
-	to.ports = bothProtocols(dns.Ports)
+	to.ports = bothProtocols(resolver.Ports)
 	to.plain = to.ports
 	return c.pods(&to, pods, h, false)
 }
