@@ -40,6 +40,7 @@ var knownKinds = []knownKind{
 	{"admissionregistration.k8s.io", "MutatingWebhookConfiguration", v1, true, readMutatingWebhooks},
 	// What layers and the detection of facts look at, as trees.
 	{"networking.k8s.io", "NetworkPolicy", v1, false, readNetworkPolicy},
+	{"networking.k8s.io", "ServiceCIDR", []string{"v1", "v1beta1"}, true, keepTree},
 	{"", "ConfigMap", v1, false, keepConfigMap},
 	{"apiextensions.k8s.io", "CustomResourceDefinition", v1, true, keepDefinition},
 	{"apiregistration.k8s.io", "APIService", v1, true, keepTree},

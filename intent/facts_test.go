@@ -70,6 +70,24 @@ spec: {podCIDRs: [10.1.2.0/24]}`)
 	assert.Equal(t, prefixes("10.1.2.0/24"), facts.PodCIDRs)
 }
 
+func TestRangesAreReadFromPoolsOfTheCNIAndServiceCIDRs(t *testing.T) {
+	facts := factsOf(t, intent.Given{}, `
+apiVersion: crd.projectcalico.org/v1
+kind: IPPool
+metadata: {name: default-ipv4-ippool}
+spec: {cidr: 192.168.0.0/16}`, `
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: kubernetes}
+spec: {cidrs: [10.43.0.0/16, "fd00:43::/112"]}`, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cilium-config, namespace: kube-system}
+data: {cluster-pool-ipv4-cidr: "10.0.0.0/8 172.20.0.0/16"}`)
+	assert.Equal(t, prefixes("10.0.0.0/8", "172.20.0.0/16", "192.168.0.0/16"), facts.PodCIDRs)
+	assert.Equal(t, prefixes("10.43.0.0/16", "fd00:43::/112"), facts.ServiceCIDRs)
+}
+
 func TestGivenFactsWin(t *testing.T) {
 	facts := factsOf(t, intent.Given{
 		ClusterDomain: "given.local", PodCIDRs: []string{"10.9.0.0/16"}, NodeCIDRs: []string{"192.168.0.0/24"},

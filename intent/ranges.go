@@ -18,6 +18,7 @@ func (f *facts) ranges() {
 			f.configValue("kube-system", "kube-proxy", "config.conf", "clusterCIDR"),
 			f.argument("kube-controller-manager", "--cluster-cidr"),
 		))
+		pods = append(pods, f.pools()...)
 	}
 	services := f.given.ServiceCIDRs
 	if len(services) == 0 {
@@ -26,10 +27,43 @@ func (f *facts) ranges() {
 			f.argument("kube-apiserver", "--service-cluster-ip-range"),
 			f.argument("kube-controller-manager", "--service-cluster-ip-range"),
 		))
+		services = append(services, f.listed("ServiceCIDR", "cidrs")...)
 	}
 	f.cluster.PodCIDRs = prefixes(pods)
 	f.cluster.ServiceCIDRs = prefixes(services)
 	f.nodeRanges(len(pods) == 0)
+}
+
+// pools are the ranges from which a CNI takes the addresses of pods: Calico's
+// IPPools, and Cilium's cluster pool. They count beside what kubeadm was told:
+// a range too many closes more, and one too few would open pods as if they were outside.
+func (f *facts) pools() []string {
+	found := f.listed("IPPool", "cidr")
+	for _, key := range []string{"cluster-pool-ipv4-cidr", "cluster-pool-ipv6-cidr"} {
+		found = append(found, split(f.configMap("kube-system", "cilium-config", key))...)
+	}
+	return found
+}
+
+// listed collects a field of the specs of all objects of a kind, a text or a list of texts.
+func (f *facts) listed(kind, field string) []string {
+	var found []string
+	for i := range f.snapshot.Objects {
+		o := &f.snapshot.Objects[i]
+		if o.Ref().Kind != kind {
+			continue
+		}
+		switch value := o.Map("spec")[field].(type) {
+		case string:
+			found = append(found, value)
+		case []any:
+			for _, one := range value {
+				text, _ := one.(string)
+				found = append(found, text)
+			}
+		}
+	}
+	return found
 }
 
 // nodeRanges reads the nodes' addresses, and their pod ranges where nothing wider is known.
