@@ -12,6 +12,9 @@ import (
 	"floe.dev/palisade/model"
 )
 
+// builtInNamespaces exist in every cluster, whether or not their manifests were read.
+var builtInNamespaces = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
+
 // systemNamespaces are never governed unless a profile names them.
 var systemNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system"}
 
@@ -36,6 +39,11 @@ func (r *resolver) governNamespaces() {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	if len(profiles) == 0 {
+		r.problem("NoProfile", model.Warning, model.Ref{}, "",
+			"no SecurityProfile was read: no namespace is governed, so nothing would be written, and nothing was checked against an intent",
+			"read the files that hold the intent as well (-f)")
+	}
 	used := map[string]bool{}
 	for i := range r.model.Namespaces {
 		namespace := &r.model.Namespaces[i]

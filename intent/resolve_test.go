@@ -175,6 +175,17 @@ func TestIntentForANamespaceThatDoesNotExistStaysClosed(t *testing.T) {
 	assert.Contains(t, codes(r.Problems), "NamespaceNotFound")
 }
 
+func TestAPlanOverNoProfileSaysThatItCheckedNothing(t *testing.T) {
+	r := resolve(t, noon, dns, shop, deployment("one", "{app: one}", "[]"))
+	assert.Contains(t, codes(r.Problems), "NoProfile")
+	assert.NotContains(t, codes(resolve(t, noon, dns, shop, everything).Problems), "NoProfile")
+}
+
+func TestBuiltInNamespacesNeedNoManifest(t *testing.T) {
+	r := resolve(t, noon, dns, shop, everything, strings.Replace(rule("{}", "{pods: {}}", "[{port: 80}]"), "namespace: shop", "namespace: default", 1))
+	assert.NotContains(t, codes(r.Problems), "NamespaceNotFound")
+}
+
 func exemption(expires string) string {
 	return `
 apiVersion: palisade.floe.dev/v1alpha1

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"fmt"
+	"slices"
 
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/model"
@@ -70,7 +71,7 @@ func (r *resolver) add(base model.Flow, t target) {
 }
 
 func (r *resolver) namespaceExists(ref model.Ref, field, namespace string) bool {
-	if r.model.Namespace(namespace) != nil {
+	if r.model.Namespace(namespace) != nil || slices.Contains(builtInNamespaces, namespace) {
 		return true
 	}
 	r.problem("NamespaceNotFound", model.Error, ref, field,
