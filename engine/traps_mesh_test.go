@@ -18,7 +18,7 @@ func sidecarCase(t *testing.T, more ...string) engine.Result {
 }
 
 func TestTrap06AGRPCProbeUnderALinkerdServerIsAuthorised(t *testing.T) {
-	grpc := strings.Replace(api, "httpGet: {path: /ready, port: http}", "grpc: {port: 9001}", 1)
+	grpc := strings.Replace(api, "httpGet: {path: /ready, port: http}", "grpc: {port: 9000}", 1)
 	r := runYAML(t, engine.Given{}, facts, kubeDNS, profile, linkerd, linkerdShop, web, grpc, webToAPI)
 	var networks []string
 	for _, o := range objectsOf(r, "NetworkAuthentication") {
@@ -27,6 +27,11 @@ func TestTrap06AGRPCProbeUnderALinkerdServerIsAuthorised(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"172.18.0.2/32"}, networks, "the nodes, and not 0.0.0.0/0")
+	for _, o := range objectsOf(r, "AuthorizationPolicy") {
+		origin := o.Annotations()[model.OriginAnnotation]
+		assert.Equal(t, strings.Contains(o.Ref().Name, "-networks-"), strings.Contains(origin, "probes"), "%s: %s", o.Ref(), origin)
+		assert.Equal(t, strings.Contains(o.Ref().Name, "-identities-"), strings.Contains(origin, "TrafficRule"), "%s: %s", o.Ref(), origin)
+	}
 }
 
 func TestTrap15LinkerdRefusesPodsWithoutATokenWhenProjectionIsOff(t *testing.T) {

@@ -150,7 +150,7 @@ func (out *writer) routes(serverName, readable string, grants []grant) {
 				origins = []model.Origin{out.profile()}
 			}
 			out.route(name, serverName, part, origins)
-			out.authorize(objectRef{Group: policyGroup, Kind: "HTTPRoute", Name: name}, readable+"-route", sets[key].clients, sets[key].origins)
+			out.authorize(objectRef{Group: policyGroup, Kind: "HTTPRoute", Name: name}, readable+"-route", sets[key].clients, forAll(sets[key].origins))
 		}
 	}
 }

@@ -63,20 +63,26 @@ func (out *writer) port(p *portOf, relaxed []model.Origin) {
 	bare := append(slices.Clone(relaxed), out.profile())
 	switch p.stance {
 	case open:
-		out.authorize(target, readable, anyone(), bare)
+		out.authorize(target, readable, anyone(), forAll(bare))
 		return
 	case byMesh:
-		out.authorize(target, readable, anyIdentity(), bare)
+		out.authorize(target, readable, anyIdentity(), forAll(bare))
 	}
 	var clients clientSet
-	var origins []model.Origin
+	var origins clientOrigins
 	var requests []grant
 	for _, g := range p.grants {
 		if len(g.http) > 0 {
 			requests = append(requests, g)
 			continue
 		}
-		clients, origins = clients.with(g.clients), append(origins, g.origin)
+		clients = clients.with(g.clients)
+		if len(g.clients.identities) > 0 {
+			origins.identities = append(origins.identities, g.origin)
+		}
+		if len(g.clients.networks) > 0 {
+			origins.networks = append(origins.networks, g.origin)
+		}
 	}
 	out.authorize(target, readable, clients, origins)
 	if len(requests) == 0 {
@@ -105,15 +111,22 @@ func (out *writer) server(name string, p *portOf) {
 	out.add(s, model.PhaseDeny)
 }
 
+// clientOrigins tell what the two halves of a set of clients came from.
+type clientOrigins struct{ identities, networks []model.Origin }
+
+func forAll(origins []model.Origin) clientOrigins {
+	return clientOrigins{identities: origins, networks: origins}
+}
+
 // authorize permits clients on a Server or an HTTPRoute: one policy for those
 // with an identity and one for those without, since a policy wants all of its
 // authentications at once.
-func (out *writer) authorize(target objectRef, readable string, clients clientSet, origins []model.Origin) {
+func (out *writer) authorize(target objectRef, readable string, clients clientSet, from clientOrigins) {
 	if len(clients.identities) > 0 {
-		out.policy(target, readable+"-identities", out.authentication(clientSet{identities: clients.identities}, origins), origins)
+		out.policy(target, readable+"-identities", out.authentication(clientSet{identities: clients.identities}, from.identities), from.identities)
 	}
 	if len(clients.networks) > 0 {
-		out.policy(target, readable+"-networks", out.authentication(clientSet{networks: clients.networks}, origins), origins)
+		out.policy(target, readable+"-networks", out.authentication(clientSet{networks: clients.networks}, from.networks), from.networks)
 	}
 }
 
