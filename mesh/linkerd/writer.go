@@ -68,22 +68,7 @@ func (out *writer) port(p *portOf, relaxed []model.Origin) {
 	case byMesh:
 		out.authorize(target, readable, anyIdentity(), forAll(bare))
 	}
-	var clients clientSet
-	var origins clientOrigins
-	var requests []grant
-	for _, g := range p.grants {
-		if len(g.http) > 0 {
-			requests = append(requests, g)
-			continue
-		}
-		clients = clients.with(g.clients)
-		if len(g.clients.identities) > 0 {
-			origins.identities = append(origins.identities, g.origin)
-		}
-		if len(g.clients.networks) > 0 {
-			origins.networks = append(origins.networks, g.origin)
-		}
-	}
+	clients, origins, requests := p.split()
 	out.authorize(target, readable, clients, origins)
 	if len(requests) == 0 {
 		return
@@ -109,6 +94,24 @@ func (out *writer) server(name string, p *portOf) {
 		s.Spec.AccessPolicy = "deny"
 	}
 	out.add(s, model.PhaseDeny)
+}
+
+// split parts the grants into those to clients for all they send, merged, and those for some requests.
+func (p *portOf) split() (clients clientSet, from clientOrigins, requests []grant) {
+	for _, g := range p.grants {
+		if len(g.http) > 0 {
+			requests = append(requests, g)
+			continue
+		}
+		clients = clients.with(g.clients)
+		if len(g.clients.identities) > 0 {
+			from.identities = append(from.identities, g.origin)
+		}
+		if len(g.clients.networks) > 0 {
+			from.networks = append(from.networks, g.origin)
+		}
+	}
+	return clients, from, requests
 }
 
 // clientOrigins tell what the two halves of a set of clients came from.
