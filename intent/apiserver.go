@@ -44,33 +44,39 @@ func (f *facts) givenAPIServers(api *model.APIServer) {
 	}
 }
 
+// endpoints reads the addresses from either form that they come in.
 func (f *facts) endpoints(api *model.APIServer) {
 	for i := range f.snapshot.Endpoints {
-		e := &f.snapshot.Endpoints[i]
-		if e.Namespace != "default" || e.Name != "kubernetes" {
-			continue
-		}
-		for _, subset := range e.Subsets {
-			for _, a := range subset.Addresses {
-				for _, address := range addresses([]string{a.IP}) {
-					for _, p := range subset.Ports {
-						serve(api, address, p.Port)
-					}
-				}
-			}
+		if e := &f.snapshot.Endpoints[i]; e.Namespace == "default" && e.Name == "kubernetes" {
+			fromEndpoints(api, e)
 		}
 	}
 	for i := range f.snapshot.EndpointSlices {
 		slice := &f.snapshot.EndpointSlices[i]
-		if slice.Namespace != "default" || slice.Labels[discoveryv1.LabelServiceName] != "kubernetes" {
-			continue
+		if slice.Namespace == "default" && slice.Labels[discoveryv1.LabelServiceName] == "kubernetes" {
+			fromSlice(api, slice)
 		}
-		for _, e := range slice.Endpoints {
-			for _, address := range addresses(e.Addresses) {
-				for _, p := range slice.Ports {
-					if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) {
-						serve(api, address, *p.Port)
-					}
+	}
+}
+
+func fromEndpoints(api *model.APIServer, e *corev1.Endpoints) {
+	for _, subset := range e.Subsets {
+		for _, a := range subset.Addresses {
+			for _, address := range addresses([]string{a.IP}) {
+				for _, p := range subset.Ports {
+					serve(api, address, p.Port)
+				}
+			}
+		}
+	}
+}
+
+func fromSlice(api *model.APIServer, slice *discoveryv1.EndpointSlice) {
+	for _, e := range slice.Endpoints {
+		for _, address := range addresses(e.Addresses) {
+			for _, p := range slice.Ports {
+				if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) {
+					serve(api, address, *p.Port)
 				}
 			}
 		}
