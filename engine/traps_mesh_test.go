@@ -198,3 +198,20 @@ func TestLifecycleHooksOfTheKubeletPassTheNetwork(t *testing.T) {
 	assert.True(t, w.allows(t, "172.18.0.2", "shop/api", model.TCP(9001)), "a hook is the kubelet's call, like a probe")
 	assert.False(t, w.allows(t, "172.18.0.3", "shop/api", model.TCP(9001)))
 }
+
+func TestTrap19AServerWithoutAWaypointIsReachedDirectlyBesideOneWithIt(t *testing.T) {
+	tiered := func(name, service string) string {
+		return strings.NewReplacer("name: web", "name: "+name, "serviceAccountName: web", "serviceAccountName: "+name, "{app: web}", "{app: "+name+", tier: api}").Replace(web) + `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ` + name + `, namespace: shop` + service + `}
+spec: {selector: {app: ` + name + `}, ports: [{port: 80, targetPort: 8080}]}`
+	}
+	rule := strings.NewReplacer("{app: api}", "{tier: api}", "port: http", "port: 8080").Replace(webToAPI)
+	r := runYAML(t, engine.Given{}, facts, kubeDNS, profile, istio, ztunnel, ambientShop, web, rule,
+		tiered("first", ", labels: {istio.io/use-waypoint: gate}"), tiered("second", ""))
+	w := wireOf(t, r)
+	assert.False(t, w.allows(t, "shop/web", "shop/first", model.TCP(15008)), "calls to it pass the waypoint")
+	assert.True(t, w.allows(t, "shop/web", "shop/second", model.TCP(15008)), "calls to it do not")
+}

@@ -28,17 +28,18 @@ func (r *resolver) routeFlows() {
 			continue
 		}
 		for _, part := range r.splitByWaypoint(&flow) {
-			flow.Server = part.server
-			flow.Tunnels = r.tunnels(&flow)
+			direct := flow
+			direct.Server = part.server
+			direct.Tunnels = r.tunnels(&direct)
 			if part.waypoint.Name == "" || !r.passesWaypoint(&flow) {
-				routed = append(routed, flow)
+				routed = append(routed, direct)
 				continue
 			}
 			waypoints[part.waypoint] = true
 			via := r.podsIn(part.waypoint.Namespace, metav1.LabelSelector{MatchLabels: map[string]string{gatewayNameLabel: part.waypoint.Name}})
-			direct := flow
-			flow.Via = &via
-			routed = append(routed, flow)
+			guarded := direct
+			guarded.Via = &via
+			routed = append(routed, guarded)
 			if r.someBypassWaypoints(&flow) {
 				routed = append(routed, direct)
 			}
