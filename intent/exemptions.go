@@ -106,12 +106,12 @@ func (r *resolver) exemptedPorts(exemption *v1alpha1.Exemption, ref model.Ref, w
 			ports = append(ports, numberedPort(p))
 			continue
 		}
-		if number := portNamed(w, p.Port.StrVal, protocolOf(p.Protocol)); number != 0 {
-			ports = append(ports, model.Port{Protocol: protocolOf(p.Protocol), Number: number})
+		if number := portNamed(w, p.Port.StrVal, model.ProtocolOr(p.Protocol)); number != 0 {
+			ports = append(ports, model.Port{Protocol: model.ProtocolOr(p.Protocol), Number: number})
 			continue
 		}
 		r.problem("PortNameUnknown", model.Error, ref, fmt.Sprintf("spec.ports[%d].port", i),
-			fmt.Sprintf("%s has no %s port named %q: nothing is relaxed for it", w.ID, protocolOf(p.Protocol), p.Port.StrVal),
+			fmt.Sprintf("%s has no %s port named %q: nothing is relaxed for it", w.ID, model.ProtocolOr(p.Protocol), p.Port.StrVal),
 			"name a port that the containers declare, or give its number")
 	}
 	return model.SortPorts(slices.Clone(ports)), len(ports) > 0

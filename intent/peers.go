@@ -114,14 +114,7 @@ func addressPeer(cidr v1alpha1.CIDR, except []v1alpha1.CIDR) model.Peer {
 			block.Except = append(block.Except, e.Masked())
 		}
 	}
-	slices.SortFunc(block.Except, comparePrefixes)
+	slices.SortFunc(block.Except, netip.Prefix.Compare)
 	peer.Addresses = []model.AddressBlock{block}
 	return peer
-}
-
-func comparePrefixes(a, b netip.Prefix) int {
-	if c := a.Addr().Compare(b.Addr()); c != 0 {
-		return c
-	}
-	return a.Bits() - b.Bits()
 }

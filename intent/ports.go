@@ -49,22 +49,15 @@ func (r *resolver) targets(rule model.Ref, server model.Peer, ports []v1alpha1.R
 }
 
 func numberedPort(p *v1alpha1.RulePort) model.Port {
-	port := model.Port{Protocol: protocolOf(p.Protocol), Number: p.Port.IntVal}
+	port := model.Port{Protocol: model.ProtocolOr(p.Protocol), Number: p.Port.IntVal}
 	if p.EndPort != nil && *p.EndPort > port.Number {
 		port.End = *p.EndPort
 	}
 	return port
 }
 
-func protocolOf(p corev1.Protocol) corev1.Protocol {
-	if p == "" {
-		return corev1.ProtocolTCP
-	}
-	return p
-}
-
 func (r *resolver) resolveName(rule model.Ref, field string, p *v1alpha1.RulePort, common *target, own map[model.WorkloadID][]model.Port) {
-	name, protocol := p.Port.StrVal, protocolOf(p.Protocol)
+	name, protocol := p.Port.StrVal, model.ProtocolOr(p.Protocol)
 	numbers := map[model.WorkloadID]int32{}
 	var distinct []int32
 	for _, w := range r.workloads(&common.server) {
@@ -121,7 +114,7 @@ func portNamed(w *model.Workload, name string, protocol corev1.Protocol) int32 {
 	sidecars := slices.DeleteFunc(slices.Clone(w.Spec.InitContainers), func(c corev1.Container) bool { return !model.IsSidecar(&c) })
 	for _, c := range slices.Concat(w.Spec.Containers, sidecars) {
 		for _, p := range c.Ports {
-			if p.Name == name && protocolOf(p.Protocol) == protocol {
+			if p.Name == name && model.ProtocolOr(p.Protocol) == protocol {
 				return p.ContainerPort
 			}
 		}
@@ -162,7 +155,7 @@ func listPorts(ports []model.NamedPort) string {
 
 // servicePorts resolves the target ports of one Service port on a workload.
 func serviceTarget(w *model.Workload, sp *corev1.ServicePort) (model.Port, bool) {
-	protocol := protocolOf(sp.Protocol)
+	protocol := model.ProtocolOr(sp.Protocol)
 	switch {
 	case sp.TargetPort.Type == intstr.String:
 		number := portNamed(w, sp.TargetPort.StrVal, protocol)

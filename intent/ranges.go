@@ -112,7 +112,7 @@ func prefixes(texts []string) []netip.Prefix {
 }
 
 func sortPrefixes(list []netip.Prefix) []netip.Prefix {
-	slices.SortFunc(list, comparePrefixes)
+	slices.SortFunc(list, netip.Prefix.Compare)
 	return slices.Compact(list)
 }
 

@@ -68,7 +68,8 @@ func compactNamedPorts(ports []NamedPort) []NamedPort {
 	return slices.Compact(ports)
 }
 
-func protocolOr(p corev1.Protocol) corev1.Protocol {
+// ProtocolOr is the protocol, or TCP where none is named, as the API server defaults it.
+func ProtocolOr(p corev1.Protocol) corev1.Protocol {
 	if p == "" {
 		return corev1.ProtocolTCP
 	}

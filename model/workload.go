@@ -79,7 +79,7 @@ func (w *Workload) ContainerPorts() []NamedPort {
 	each := func(containers []corev1.Container) {
 		for i := range containers {
 			for _, p := range containers[i].Ports {
-				ports = append(ports, NamedPort{Name: p.Name, Port: Port{Protocol: protocolOr(p.Protocol), Number: p.ContainerPort}})
+				ports = append(ports, NamedPort{Name: p.Name, Port: Port{Protocol: ProtocolOr(p.Protocol), Number: p.ContainerPort}})
 			}
 		}
 	}

@@ -81,7 +81,7 @@ func comparePeers(a, b peer) int {
 		return cmp.Compare(a.cidr.Bits(), b.cidr.Bits()) // -1 where there is none
 	}
 	if a.cidr.IsValid() {
-		return cmp.Or(comparePrefixes(a.cidr, b.cidr), cmp.Compare(a.key, b.key))
+		return cmp.Or(netip.Prefix.Compare(a.cidr, b.cidr), cmp.Compare(a.key, b.key))
 	}
 	return cmp.Compare(a.key, b.key)
 }

@@ -86,7 +86,7 @@ func aggregate(from []netip.Prefix) []netip.Prefix {
 			sorted = append(sorted, p)
 		}
 	}
-	slices.SortFunc(sorted, comparePrefixes)
+	slices.SortFunc(sorted, netip.Prefix.Compare)
 	var to []netip.Prefix
 	for _, p := range sorted {
 		if len(to) > 0 && contains(to[len(to)-1], p) {
@@ -121,11 +121,3 @@ func siblings(a, b netip.Prefix) bool {
 
 // contains tells whether the whole of b lies in a.
 func contains(a, b netip.Prefix) bool { return a.Bits() <= b.Bits() && a.Contains(b.Addr()) }
-
-// comparePrefixes orders IPv4 before IPv6, then by address, the wider first.
-func comparePrefixes(a, b netip.Prefix) int {
-	if c := a.Addr().Compare(b.Addr()); c != 0 {
-		return c
-	}
-	return a.Bits() - b.Bits()
-}

@@ -16,6 +16,11 @@ func selectsPods(o *model.Object, w *model.Workload) bool {
 	if tree == nil {
 		return false // it selects external workloads
 	}
+	return mayMatch(tree, w.Labels)
+}
+
+// mayMatch tells whether a selector in an object's tree matches labels; one that cannot be read is taken to match.
+func mayMatch(tree any, labels map[string]string) bool {
 	data, err := json.Marshal(tree)
 	if err != nil {
 		return true
@@ -24,7 +29,7 @@ func selectsPods(o *model.Object, w *model.Workload) bool {
 	if err := json.Unmarshal(data, &selector); err != nil {
 		return true
 	}
-	return model.Matches(&selector, w.Labels)
+	return model.Matches(&selector, labels)
 }
 
 // selectsPort tells whether a Server's port, a number or a name, is this one.

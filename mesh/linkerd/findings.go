@@ -1,12 +1,9 @@
 package linkerd
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"floe.dev/palisade/model"
 )
@@ -142,24 +139,11 @@ func widening(o *model.Object) string {
 		if strings.HasPrefix(name, model.NamePrefix) {
 			return "spec.server.name"
 		}
-		if selector := server["selector"]; selector != nil && selectsOurs(selector) {
+		if selector := server["selector"]; selector != nil && mayMatch(selector, map[string]string{model.ManagedByLabel: model.ManagedByValue}) {
 			return "spec.server.selector"
 		}
 	}
 	return ""
-}
-
-// selectsOurs tells whether a selector of Servers finds those that bear palisade's mark.
-func selectsOurs(tree any) bool {
-	data, err := json.Marshal(tree)
-	if err != nil {
-		return true
-	}
-	var selector metav1.LabelSelector
-	if err := json.Unmarshal(data, &selector); err != nil {
-		return true
-	}
-	return model.Matches(&selector, map[string]string{model.ManagedByLabel: model.ManagedByValue})
 }
 
 func opening(o *model.Object) (field, what string) {
