@@ -148,7 +148,7 @@ func (f *facts) dnsTargets(service *model.Service, p *corev1.ServicePort) []int3
 	for i := range f.snapshot.Workloads {
 		w := &f.snapshot.Workloads[i]
 		if w.ID.Namespace == service.Namespace && containsAll(w.Labels, service.Selector) {
-			if number := portNamed(w, p.TargetPort.StrVal, model.ProtocolOr(p.Protocol)); number != 0 {
+			if number := w.PortNamed(p.TargetPort.StrVal, model.ProtocolOr(p.Protocol)); number != 0 {
 				numbers = append(numbers, number)
 			}
 		}

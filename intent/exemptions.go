@@ -106,7 +106,7 @@ func (r *resolver) exemptedPorts(exemption *v1alpha1.Exemption, ref model.Ref, w
 			ports = append(ports, numberedPort(p))
 			continue
 		}
-		if number := portNamed(w, p.Port.StrVal, model.ProtocolOr(p.Protocol)); number != 0 {
+		if number := w.PortNamed(p.Port.StrVal, model.ProtocolOr(p.Protocol)); number != 0 {
 			ports = append(ports, model.Port{Protocol: model.ProtocolOr(p.Protocol), Number: number})
 			continue
 		}

@@ -61,7 +61,7 @@ func (r *resolver) resolveName(rule model.Ref, field string, p *v1alpha1.RulePor
 	numbers := map[model.WorkloadID]int32{}
 	var distinct []int32
 	for _, w := range r.workloads(&common.server) {
-		if number := portNamed(w, name, protocol); number != 0 {
+		if number := w.PortNamed(name, protocol); number != 0 {
 			numbers[w.ID] = number
 			distinct = append(distinct, number)
 		}
@@ -108,20 +108,6 @@ func declares(w *model.Workload, port model.Port) bool {
 	return slices.ContainsFunc(w.ContainerPorts(), func(p model.NamedPort) bool { return p.Port == port })
 }
 
-// portNamed is the number that a workload gives to a name. Where containers
-// share one, the first has it, as the API server and kubelets find it (k8s.io/kubernetes pkg/api/v1/pod, FindPort).
-func portNamed(w *model.Workload, name string, protocol corev1.Protocol) int32 {
-	sidecars := slices.DeleteFunc(slices.Clone(w.Spec.InitContainers), func(c corev1.Container) bool { return !model.IsSidecar(&c) })
-	for _, c := range slices.Concat(w.Spec.Containers, sidecars) {
-		for _, p := range c.Ports {
-			if p.Name == name && model.ProtocolOr(p.Protocol) == protocol {
-				return p.ContainerPort
-			}
-		}
-	}
-	return 0
-}
-
 // checkDeclared reports a number that is a Service's port while the pods listen
 // elsewhere: policies see the container port, so the rule would open the wrong one.
 func (r *resolver) checkDeclared(rule model.Ref, field string, server *model.Peer, port model.Port) {
@@ -158,7 +144,7 @@ func serviceTarget(w *model.Workload, sp *corev1.ServicePort) (model.Port, bool)
 	protocol := model.ProtocolOr(sp.Protocol)
 	switch {
 	case sp.TargetPort.Type == intstr.String:
-		number := portNamed(w, sp.TargetPort.StrVal, protocol)
+		number := w.PortNamed(sp.TargetPort.StrVal, protocol)
 		return model.Port{Protocol: protocol, Number: number}, number != 0
 	case sp.TargetPort.IntVal != 0:
 		return model.Port{Protocol: protocol, Number: sp.TargetPort.IntVal}, true

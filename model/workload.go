@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,6 +44,8 @@ type Workload struct {
 	Spec corev1.PodSpec
 	// Replicas is the declared count; 1 where the kind has none.
 	Replicas int32
+	// Addresses are those of the pod, where it is one and they are known.
+	Addresses []netip.Addr
 	// Running tells that this is a real Pod (already admitted, injected or not), not a template.
 	Running bool
 	Source  Source
@@ -90,6 +93,31 @@ func (w *Workload) ContainerPorts() []NamedPort {
 	}
 	each(w.Spec.Containers)
 	return compactNamedPorts(ports)
+}
+
+// PortNamed is the number that the containers give to a name, or 0. Where they
+// share one, the first has it, as the API server and kubelets find it
+// (k8s.io/kubernetes pkg/api/v1/pod, FindPort).
+func (w *Workload) PortNamed(name string, protocol corev1.Protocol) int32 {
+	in := func(c *corev1.Container) int32 {
+		for _, p := range c.Ports {
+			if p.Name == name && ProtocolOr(p.Protocol) == protocol {
+				return p.ContainerPort
+			}
+		}
+		return 0
+	}
+	for i := range w.Spec.Containers {
+		if number := in(&w.Spec.Containers[i]); number != 0 {
+			return number
+		}
+	}
+	for i := range w.Spec.InitContainers {
+		if number := in(&w.Spec.InitContainers[i]); number != 0 && IsSidecar(&w.Spec.InitContainers[i]) {
+			return number
+		}
+	}
+	return 0
 }
 
 // IsSidecar tells whether an init container goes on running beside the others.
