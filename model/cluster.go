@@ -71,6 +71,8 @@ type Mesh struct {
 	AssumedMode MeshMode
 	// InjectByDefault tells that the mesh enrols namespaces that say nothing.
 	InjectByDefault bool
+	// RegistryOnly tells that sidecars refuse what no Service or ServiceEntry names (outboundTrafficPolicy; the default is ALLOW_ANY).
+	RegistryOnly bool
 	// AutoMTLS is Istio's enableAutoMtls (its default is true).
 	AutoMTLS bool
 	// Linkerd holds what only Linkerd has.

@@ -139,15 +139,17 @@ type NameTerm struct {
 
 // Identity is what a peer is authenticated as; the zero Identity is nobody.
 type Identity struct {
-	// Principal is the whole name, as Facts.Identity has it.
+	// Present tells that the peer proves who it is.
+	Present bool
+	// Principal is the whole name, as Facts.Identity has it; empty where it is not known in full.
 	Principal          string
 	Namespace, Account string
 }
 
-// Part is the text of one part of an identity, or "" where there is none.
+// Part is the text of one part of an identity, or "" where it is not there, or not known.
 func (i Identity) Part(of NameOf) string {
 	switch {
-	case i.Principal == "":
+	case !i.Present:
 		return ""
 	case of == NameNamespace:
 		return i.Namespace
@@ -160,10 +162,10 @@ func (i Identity) Part(of NameOf) string {
 
 // IdentityOf is the identity that a workload presents where it speaks mTLS.
 func IdentityOf(w *Workload) Identity {
-	if w.Facts.Identity == "" {
+	if !w.Facts.Meshed() {
 		return Identity{}
 	}
-	return Identity{Principal: w.Facts.Identity, Namespace: w.ID.Namespace, Account: w.ServiceAccount}
+	return Identity{Present: true, Principal: w.Facts.Identity, Namespace: w.ID.Namespace, Account: w.ServiceAccount}
 }
 
 // Way is how TCP connections of one client to some ports of one server travel.
@@ -181,6 +183,8 @@ type Way struct {
 	Via *Workload
 	// ViaFilters judge by the client's identity, and by the ports of the server.
 	ViaFilters []*Filter
+	// ByAddress tells that this is the way of a client who dials the address of a pod, and no Service.
+	ByAddress bool
 	// Fails says why the connection cannot work at all; empty: it may.
 	Fails string
 	// Unknown says what is not known about the way, so that it may not be what happens; empty: it is.

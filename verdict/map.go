@@ -1,10 +1,8 @@
 package verdict
 
 import (
-	"cmp"
 	"iter"
 	"net/netip"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -14,12 +12,8 @@ import (
 // Map is who may reach whom: every connection that all layers let through.
 type Map struct {
 	space *space
-	view  *view
-	// peers are the workloads in order, then the addresses outside.
 	peers []Peer
-	// classes are the classes of the peers, byClass the peers of each class.
-	classes []uint32
-	byClass [][]int
+	index memberIndex
 	// allowances of each access, taken apart once.
 	allowances map[accessID][]Allowance
 }
@@ -62,36 +56,12 @@ type Connection struct {
 
 // NewMap judges all connections of one state.
 func NewMap(in Input) *Map {
-	sp := newSpace(in)
-	m := &Map{space: sp, view: sp.views[0], allowances: map[accessID][]Allowance{}, byClass: make([][]int, len(sp.classes))}
-	for i := range in.Workloads {
-		m.add(sp.classOf[i], Peer{Workload: &in.Workloads[i]})
-	}
-	for class := range sp.classes {
-		if sp.classes[class].kind == addresses {
-			m.add(uint32(class), Peer{CIDRs: sp.cidrs(uint32(class))})
-		}
-	}
+	m := &Map{space: newSpace(in), allowances: map[accessID][]Allowance{}}
+	m.index = m.space.index(func(p Peer) { m.peers = append(m.peers, p) })
 	return m
 }
 
-func (m *Map) add(class uint32, p Peer) {
-	m.byClass[class] = append(m.byClass[class], len(m.peers))
-	m.classes = append(m.classes, class)
-	m.peers = append(m.peers, p)
-}
-
-// cidrs are the addresses of a class.
-func (sp *space) cidrs(class uint32) []netip.Prefix {
-	members := sp.classes[class].members
-	parts := make([]int, len(members))
-	for i, m := range members {
-		parts[i] = int(m) - sp.workloads
-	}
-	return sp.sides[0].partition.cidrs(parts)
-}
-
-// Peers are all that may stand at an end of a connection.
+// Peers are all that may stand at an end of a connection: workloads in their order, then addresses outside.
 func (m *Map) Peers() []Peer { return m.peers }
 
 // Connections are all that are not refused, by server and then by client, in
@@ -99,14 +69,14 @@ func (m *Map) Peers() []Peer { return m.peers }
 func (m *Map) Connections() iter.Seq[Connection] {
 	return func(yield func(Connection) bool) {
 		rows := make([]vector[accessID], len(m.space.classes))
-		var cells []cell
-		for to, class := range m.classes {
+		var cells []cell[accessID]
+		for to, class := range m.index.classes {
 			if rows[class] == nil {
-				rows[class] = m.view.row(class)
+				rows[class] = m.space.views[0].row(class)
 			}
-			cells = m.cells(cells[:0], rows[class])
+			cells = spread(cells[:0], rows[class], m.index.byClass)
 			for _, c := range cells {
-				for _, a := range m.allowancesOf(c.access) {
+				for _, a := range m.allowancesOf(c.value) {
 					if c.from != to && !yield(Connection{c.from, to, a}) {
 						return
 					}
@@ -116,33 +86,10 @@ func (m *Map) Connections() iter.Seq[Connection] {
 	}
 }
 
-// cell is what one client may do in a row.
-type cell struct {
-	from   int
-	access accessID
-}
-
-// cells spreads a row over the clients that may do anything, in their order.
-func (m *Map) cells(into []cell, row vector[accessID]) []cell {
-	class := uint32(0)
-	for _, s := range row {
-		for ; class < s.end; class++ {
-			if s.value == 0 {
-				continue
-			}
-			for _, from := range m.byClass[class] {
-				into = append(into, cell{from, s.value})
-			}
-		}
-	}
-	slices.SortFunc(into, func(a, b cell) int { return cmp.Compare(a.from, b.from) })
-	return into
-}
-
 func (m *Map) allowancesOf(id accessID) []Allowance {
 	list, known := m.allowances[id]
 	if !known {
-		list = m.view.tables.allowances(id)
+		list = m.space.tables.allowances(id)
 		m.allowances[id] = list
 	}
 	return list
@@ -160,4 +107,13 @@ func (t *tables) allowances(id accessID) []Allowance {
 		}
 	}
 	return list
+}
+
+// Rows works all rows out and counts them.
+func (m *Map) Rows() int {
+	n := 0
+	for class := range uint32(len(m.space.classes)) {
+		n += len(m.space.views[0].row(class))
+	}
+	return n
 }

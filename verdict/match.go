@@ -147,10 +147,21 @@ func matchPods(t *model.PodTerm, w *model.Workload) certainty {
 
 func matchName(t *model.NameTerm, identity model.Identity) certainty {
 	name := identity.Part(t.Of)
-	if slices.ContainsFunc(t.Patterns, func(pattern string) bool { return globMatches(pattern, name) }) != t.Not {
-		return always
+	matches := never
+	for _, pattern := range t.Patterns {
+		switch {
+		case globMatches(pattern, name):
+			matches = always
+		case identity.Present && name == "" && pattern == "*":
+			matches = always
+		case identity.Present && name == "":
+			matches = max(matches, perhaps)
+		}
 	}
-	return never
+	if t.Not {
+		return not(matches)
+	}
+	return matches
 }
 
 // globMatches compares exactly, by "prefix*", by "*suffix", or by "*"; nothing matches a name that is not there.

@@ -228,7 +228,7 @@ func (s *side) groupKey(key []byte, w *model.Workload, a *asked, names uint32) [
 	}
 	if s.byAccount {
 		key = append(append(key, w.ServiceAccount...), 0)
-		key = append(append(key, w.Facts.Identity...), 0)
+		key = append(append(append(key, w.Facts.Identity...), 0), w.Facts.Mode...)
 	}
 	if s.byAddress {
 		for _, a := range w.Addresses {

@@ -29,8 +29,9 @@ type space struct {
 
 // member is one workload, or one part of the addresses, on each side; absent where it is not there.
 type member struct {
-	id     model.WorkloadID
-	groups [2]groupID
+	// workload is that of the last side that has it; nil for addresses.
+	workload *model.Workload
+	groups   [2]groupID
 }
 
 const absent = ^groupID(0)
@@ -78,8 +79,9 @@ func (sp *space) join() {
 				if len(sp.sides) > 1 {
 					index[id] = at
 				}
-				sp.members = append(sp.members, member{id: id, groups: [2]groupID{absent, absent}})
+				sp.members = append(sp.members, member{groups: [2]groupID{absent, absent}})
 			}
+			sp.members[at].workload = &s.in.Workloads[i]
 			sp.members[at].groups[side] = s.groupOf[i]
 			sp.memberOf[side] = append(sp.memberOf[side], uint32(at))
 		}

@@ -302,19 +302,19 @@ func (s *side) homes(t *model.NameTerm) (names []string, exact bool) {
 	return slices.Compact(names), true
 }
 
-// homesOf are the namespaces whose workloads present a principal.
+// homesOf are the namespaces whose workloads present a principal, and of those whose principal is not known in full.
 func (s *side) homesOf(principal string) []string {
 	if s.principals == nil {
 		s.principals = map[string][]string{}
 		for i := range s.groups {
-			if w := s.groups[i].first; w != nil && w.Facts.Identity != "" {
+			if w := s.groups[i].first; w != nil && w.Facts.Meshed() {
 				if homes := s.principals[w.Facts.Identity]; !slices.Contains(homes, w.ID.Namespace) {
 					s.principals[w.Facts.Identity] = append(homes, w.ID.Namespace)
 				}
 			}
 		}
 	}
-	return s.principals[principal]
+	return slices.Concat(s.principals[principal], s.principals[""])
 }
 
 // addressesOf finds the parts of a term that only says In, without looking at all of them.

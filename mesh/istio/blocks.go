@@ -26,7 +26,7 @@ const (
 // authorizationPolicyBlocks reports policies of others that refuse what flows
 // declare: DENY and CUSTOM are judged before any ALLOW
 // (istio pilot/pkg/security/authz/builder/builder.go).
-func (r *reader) authorizationPolicyBlocks(o *model.Object) {
+func (r *faultReader) authorizationPolicyBlocks(o *model.Object) {
 	action := strings.ToUpper(text(o, "spec", "action"))
 	if o.Owned() || o.Annotations()["istio.io/dry-run"] == "true" || action != "DENY" && action != "CUSTOM" {
 		return
@@ -54,7 +54,7 @@ func (r *reader) authorizationPolicyBlocks(o *model.Object) {
 	}
 }
 
-func (r *reader) blocked(o *model.Object, field, action string, worst verdict, flows []string) {
+func (r *faultReader) blocked(o *model.Object, field, action string, worst verdict, flows []string) {
 	const most = 3
 	slices.Sort(flows)
 	flows = slices.Compact(flows)
@@ -82,7 +82,7 @@ func policySpec(o *model.Object) (*securityapi.AuthorizationPolicy, bool) {
 }
 
 // ruleOnFlow is the gravest verdict over the servers and clients of a flow.
-func (r *reader) ruleOnFlow(o *model.Object, spec *securityapi.AuthorizationPolicy, rule *securityapi.Rule, f *model.Flow) verdict {
+func (r *faultReader) ruleOnFlow(o *model.Object, spec *securityapi.AuthorizationPolicy, rule *securityapi.Rule, f *model.Flow) verdict {
 	worst := never
 	if f.Server.Kind != model.PeerPods || f.Client.Kind == model.PeerNodes && !f.Plaintext {
 		return never // probes do not pass the proxy
@@ -111,7 +111,7 @@ func (r *reader) ruleOnFlow(o *model.Object, spec *securityapi.AuthorizationPoli
 // policyReaches tells whether a policy counts for a workload. One with
 // targetRefs counts at gateways and waypoints only, where the intent's flows do
 // not show in full.
-func (r *reader) policyReaches(o *model.Object, spec *securityapi.AuthorizationPolicy, w *model.Workload) verdict {
+func (r *faultReader) policyReaches(o *model.Object, spec *securityapi.AuthorizationPolicy, w *model.Workload) verdict {
 	namespace := o.Ref().Namespace
 	if len(spec.GetTargetRefs()) > 0 || spec.GetTargetRef() != nil {
 		behind := false
@@ -141,7 +141,7 @@ type caller struct {
 	namespace, account string
 }
 
-func (r *reader) callers(f *model.Flow) []caller {
+func (r *faultReader) callers(f *model.Flow) []caller {
 	var all []caller
 	if f.Plaintext {
 		all = append(all, caller{})

@@ -13,7 +13,7 @@ import (
 // switches mTLS off or breaks it, what survives beside ours, what Istio ignores.
 func Findings(m *model.Model) []model.Finding {
 	mesh := m.Cluster.Mesh
-	r := &reader{m: m, existing: readExisting(m.Existing, rootNamespace(&mesh))}
+	r := &faultReader{m: m, existing: readExisting(m.Existing, rootNamespace(&mesh))}
 	for i := range r.existing.destinationRules {
 		r.destinationRule(&r.existing.destinationRules[i])
 	}
@@ -28,20 +28,20 @@ func Findings(m *model.Model) []model.Finding {
 	return slices.Compact(r.findings)
 }
 
-// reader judges existing objects.
-type reader struct {
+// faultReader judges existing objects.
+type faultReader struct {
 	m        *model.Model
 	existing existing
 	findings []model.Finding
 }
 
-func (r *reader) find(code string, severity model.Severity, o *model.Object, field, message, fix string) {
+func (r *faultReader) find(code string, severity model.Severity, o *model.Object, field, message, fix string) {
 	r.findings = append(r.findings, model.NewFinding(code, severity, o.Ref(), field, message, fix))
 }
 
 // destinationRule judges every TLS mode of a rule against the servers of its
 // host. A rule always wins over auto-mTLS (istio pilot/pkg/xds/endpoints/mtls_checker.go).
-func (r *reader) destinationRule(o *model.Object) {
+func (r *faultReader) destinationRule(o *model.Object) {
 	settings := tlsSettings(o)
 	if o.Owned() || len(settings) == 0 {
 		return
@@ -82,7 +82,7 @@ func areOrIs(list []string) string {
 	return "is"
 }
 
-func (r *reader) serversOf(o *model.Object) []*model.Workload {
+func (r *faultReader) serversOf(o *model.Object) []*model.Workload {
 	host := text(o, "spec", "host")
 	var servers []*model.Workload
 	for i := range r.m.Services {
@@ -101,7 +101,7 @@ func (r *reader) serversOf(o *model.Object) []*model.Workload {
 }
 
 // modeOf is the mode that a workload has, or will have by its namespace's posture.
-func (r *reader) modeOf(w *model.Workload) string {
+func (r *faultReader) modeOf(w *model.Workload) string {
 	if n := r.m.Namespace(w.ID.Namespace); n != nil && n.Posture != nil && n.Posture.Mesh.MTLS == model.MTLSStrict {
 		if w.Exempts(model.LayerMTLS, model.TCP(everyPort)) {
 			return "PERMISSIVE"
@@ -112,7 +112,7 @@ func (r *reader) modeOf(w *model.Workload) string {
 }
 
 // peerAuthentication reports downgrades that stay in force beside ours, and what Istio ignores.
-func (r *reader) peerAuthentication(o *model.Object) {
+func (r *faultReader) peerAuthentication(o *model.Object) {
 	if o.Owned() {
 		return
 	}
@@ -141,7 +141,7 @@ func (r *reader) peerAuthentication(o *model.Object) {
 	}
 }
 
-func (r *reader) wantsStrict(namespace string) bool {
+func (r *faultReader) wantsStrict(namespace string) bool {
 	n := r.m.Namespace(namespace)
 	return n != nil && n.Posture != nil && n.Posture.Mesh.MTLS == model.MTLSStrict
 }
@@ -160,7 +160,7 @@ func scopeOf(namespace string, selector map[string]string, root string) string {
 // authorizationPolicy reports allows of others in namespaces whose allows are
 // ours: Istio lets in what any of them matches. Those of the root namespace
 // count everywhere.
-func (r *reader) authorizationPolicy(o *model.Object) {
+func (r *faultReader) authorizationPolicy(o *model.Object) {
 	rules, _ := o.Map("spec")["rules"].([]any)
 	action := strings.ToUpper(text(o, "spec", "action"))
 	dryRun := o.Annotations()["istio.io/dry-run"] == "true"
@@ -176,7 +176,7 @@ func (r *reader) authorizationPolicy(o *model.Object) {
 		"declare it in a TrafficRule and delete the policy")
 }
 
-func (r *reader) authorizedNamespaces(namespace string) []string {
+func (r *faultReader) authorizedNamespaces(namespace string) []string {
 	var names []string
 	for i := range r.m.Namespaces {
 		n := &r.m.Namespaces[i]

@@ -3,6 +3,7 @@ package istio
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -17,6 +18,10 @@ type meshConfig struct {
 	EnableAutoMTLS     *bool       `json:"enableAutoMtls"`
 	PrometheusMerge    *bool       `json:"enablePrometheusMerge"`
 	DefaultConfig      proxyConfig `json:"defaultConfig"`
+	// OutboundTrafficPolicy is ALLOW_ANY where it is left out, as a whole or its mode (pkg/config/mesh/mesh.go).
+	OutboundTrafficPolicy struct {
+		Mode string `json:"mode"`
+	} `json:"outboundTrafficPolicy"`
 }
 
 // proxyConfig are the fields of ProxyConfig that matter here: the mesh's
@@ -78,6 +83,7 @@ func (s *signs) readMeshConfig(facts *model.Mesh) []model.Problem {
 	facts.RootNamespace = cmp.Or(config.RootNamespace, defaultRootNamespace)
 	facts.AutoMTLS = config.EnableAutoMTLS == nil || *config.EnableAutoMTLS
 	facts.KeepsMetrics = config.PrometheusMerge != nil && !*config.PrometheusMerge
+	facts.RegistryOnly = strings.EqualFold(config.OutboundTrafficPolicy.Mode, "REGISTRY_ONLY")
 	facts.SidecarHBONE, _ = config.DefaultConfig.takesHBONE()
 	return nil
 }
