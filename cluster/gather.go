@@ -37,7 +37,7 @@ func (g *gatherer) gather() *intent.Snapshot {
 	for _, it := range g.items {
 		g.place(it)
 	}
-	g.snapshot.Workloads = settleOwners(g.items)
+	g.snapshot.Workloads, g.snapshot.Pods = settleOwners(g.items)
 	g.settleNamespaces()
 	g.sort()
 	return &g.snapshot
@@ -109,10 +109,11 @@ func (g *gatherer) settleNamespaces() {
 		ns.Labels = labels
 		g.snapshot.Namespaces = append(g.snapshot.Namespaces, *ns)
 	}
-	for i := range g.snapshot.Workloads {
-		w := &g.snapshot.Workloads[i]
-		if ns := g.namespaces[w.ID.Namespace]; ns != nil {
-			w.NamespaceLabels, w.NamespaceAnnotations = ns.Labels, ns.Annotations
+	for _, list := range [][]model.Workload{g.snapshot.Workloads, g.snapshot.Pods} {
+		for i := range list {
+			if ns := g.namespaces[list[i].ID.Namespace]; ns != nil {
+				list[i].NamespaceLabels, list[i].NamespaceAnnotations = ns.Labels, ns.Annotations
+			}
 		}
 	}
 }
@@ -167,7 +168,9 @@ func (g *gatherer) content(it *item) map[string]any {
 
 func (g *gatherer) sort() {
 	s := &g.snapshot
-	slices.SortFunc(s.Workloads, func(a, b model.Workload) int { return model.CompareWorkloadIDs(a.ID, b.ID) })
+	for _, list := range [][]model.Workload{s.Workloads, s.Pods} {
+		slices.SortFunc(list, func(a, b model.Workload) int { return model.CompareWorkloadIDs(a.ID, b.ID) })
+	}
 	slices.SortFunc(s.Services, func(a, b model.Service) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})

@@ -7,7 +7,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -122,44 +121,6 @@ func defaultWebhook(client *admissionregistrationv1.WebhookClientConfig, failure
 	for _, selector := range selectors {
 		if *selector == nil {
 			*selector = &metav1.LabelSelector{}
-		}
-	}
-}
-
-// readNetworkPolicy keeps the tree, with policyTypes and protocols as the API
-// server would fill them in: a policy that names no type isolates for ingress,
-// whether it has ingress rules or not (k8s.io/api networking/v1).
-func readNetworkPolicy(o *object, it *item) InputErrors {
-	policy, wrong := decode[networkingv1.NetworkPolicy](o)
-	if wrong != nil {
-		return InputErrors{wrong}
-	}
-	it.tree = o.tree
-	spec, _ := o.tree["spec"].(map[string]any)
-	if spec == nil {
-		return InputErrors{o.fault("spec", "must be set")}
-	}
-	if len(policy.Spec.PolicyTypes) == 0 {
-		types := []any{string(networkingv1.PolicyTypeIngress)}
-		if len(policy.Spec.Egress) > 0 {
-			types = append(types, string(networkingv1.PolicyTypeEgress))
-		}
-		spec["policyTypes"] = types
-	}
-	defaultRuleProtocols(spec["ingress"])
-	defaultRuleProtocols(spec["egress"])
-	return nil
-}
-
-func defaultRuleProtocols(rules any) {
-	list, _ := rules.([]any)
-	for _, rule := range list {
-		ports, _ := rule.(map[string]any)
-		portList, _ := ports["ports"].([]any)
-		for _, port := range portList {
-			if port, ok := port.(map[string]any); ok && text(port["protocol"]) == "" {
-				port["protocol"] = string(corev1.ProtocolTCP)
-			}
 		}
 	}
 }

@@ -20,33 +20,47 @@ var volatileLabels = []string{
 	"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/job-completion-index",
 }
 
-// settleOwners lists the workloads among items, each once. They are not sorted.
-func settleOwners(items []*item) []model.Workload {
+// settleOwners lists the workloads among items, each once, and beside them the
+// pods that are a part of one of these. They are not sorted.
+func settleOwners(items []*item) (workloads, pods []model.Workload) {
 	read := map[model.WorkloadID]*model.Workload{}
 	for _, it := range items {
 		if w, ok := it.value.(*model.Workload); ok {
 			read[w.ID] = w
 		}
 	}
-	var workloads []model.Workload
 	orphans := map[model.WorkloadID][]*item{}
+	partOf := map[model.WorkloadID]model.WorkloadID{}
 	for _, it := range items {
 		w, ok := it.value.(*model.Workload)
 		if !ok {
 			continue
 		}
-		switch owner, merges := ownerOf(it, w); {
-		case !merges:
+		owner, merges := ownerOf(it, w)
+		if !merges {
 			workloads = append(workloads, *w)
-		case counted(read, owner, w):
-		default:
+			continue
+		}
+		if controller := counted(read, owner, w); controller != nil {
+			owner = controller.ID
+		} else {
 			orphans[owner] = append(orphans[owner], it)
+		}
+		partOf[w.ID] = owner
+		if w.ID.Kind == "Pod" {
+			pods = append(pods, *w)
+		}
+	}
+	for i := range pods { // by way of a ReplicaSet or a Job that is a part of another
+		pods[i].Owner = partOf[pods[i].ID]
+		for owner, merged := partOf[pods[i].Owner]; merged; owner, merged = partOf[owner] {
+			pods[i].Owner = owner
 		}
 	}
 	for owner, group := range orphans {
 		workloads = append(workloads, adopt(owner, group))
 	}
-	return workloads
+	return workloads, pods
 }
 
 // ownerOf names the controller that a workload is only a part of. Pods of
@@ -67,26 +81,29 @@ func ownerOf(it *item, w *model.Workload) (model.WorkloadID, bool) {
 	}
 }
 
-// counted tells whether the controller, or the one that must stand behind it, was read itself.
-func counted(read map[model.WorkloadID]*model.Workload, owner model.WorkloadID, w *model.Workload) bool {
-	if read[owner] != nil {
-		return true
-	}
+// counted finds the workload that something is a part of: its controller, or
+// the one that must stand behind that; nil where neither was read.
+func counted(read map[model.WorkloadID]*model.Workload, owner model.WorkloadID, w *model.Workload) *model.Workload {
+	found := read[owner]
 	switch owner.Kind {
 	case "ReplicaSet": // web-5d4f6c7b8 of the Deployment web
 		hash := w.Labels["pod-template-hash"]
 		name, ok := strings.CutSuffix(owner.Name, "-"+hash)
 		deployment := read[model.WorkloadID{Namespace: owner.Namespace, Kind: "Deployment", Name: name}]
-		return ok && hash != "" && deployment != nil && model.Matches(&deployment.Selector, w.Labels)
+		if ok && hash != "" && deployment != nil && model.Matches(&deployment.Selector, w.Labels) {
+			return deployment
+		}
 	case "Job": // backup-29012345 of the CronJob backup, by the minute
 		i := strings.LastIndexByte(owner.Name, '-')
 		if i < 0 {
-			return false
+			break
 		}
 		_, err := strconv.Atoi(owner.Name[i+1:])
-		return err == nil && read[model.WorkloadID{Namespace: owner.Namespace, Kind: "CronJob", Name: owner.Name[:i]}] != nil
+		if cron := read[model.WorkloadID{Namespace: owner.Namespace, Kind: "CronJob", Name: owner.Name[:i]}]; err == nil && cron != nil {
+			return cron
+		}
 	}
-	return false
+	return found
 }
 
 // adopt puts together what an absent controller owns: the pods are those of

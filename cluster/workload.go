@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"net/netip"
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -100,8 +103,24 @@ func readPod(o *object, it *item) InputErrors {
 	faults := o.workload(it, pods{template: &corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}})
 	if w, ok := it.value.(*model.Workload); ok {
 		w.Running = p.UID != "" || p.Status.Phase != ""
+		w.Addresses = podAddresses(p)
 	}
 	return faults
+}
+
+// podAddresses are those that a pod has been given; text that is no address is none.
+func podAddresses(p *corev1.Pod) []netip.Addr {
+	var list []netip.Addr
+	add := func(text string) {
+		if a, err := netip.ParseAddr(text); err == nil && !slices.Contains(list, a.Unmap()) {
+			list = append(list, a.Unmap())
+		}
+	}
+	add(p.Status.PodIP)
+	for _, ip := range p.Status.PodIPs {
+		add(ip.IP)
+	}
+	return list
 }
 
 // controller reads a kind whose selector must match the labels of its template.

@@ -28,6 +28,7 @@ func Resolve(s *Snapshot, cluster model.Cluster, dialect mesh.Dialect, now time.
 			Cluster:    cluster,
 			Namespaces: slices.Clone(s.Namespaces),
 			Workloads:  slices.Clone(s.Workloads),
+			Pods:       slices.Clone(s.Pods),
 			Services:   slices.Clone(s.Services),
 			Existing:   slices.Clone(s.Objects),
 		},
@@ -82,7 +83,9 @@ func (r *resolver) finding(code string, severity model.Severity, subject model.R
 func (r *resolver) sort() {
 	m := r.model
 	slices.SortFunc(m.Namespaces, func(a, b model.Namespace) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(m.Workloads, func(a, b model.Workload) int { return model.CompareWorkloadIDs(a.ID, b.ID) })
+	for _, list := range [][]model.Workload{m.Workloads, m.Pods} {
+		slices.SortFunc(list, func(a, b model.Workload) int { return model.CompareWorkloadIDs(a.ID, b.ID) })
+	}
 	slices.SortFunc(m.Services, func(a, b model.Service) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -97,10 +100,11 @@ func (r *resolver) attachServices() {
 		if len(service.Selector) == 0 {
 			continue
 		}
-		workloads := r.model.WorkloadsIn(service.Namespace)
-		for j := range workloads {
-			if containsAll(workloads[j].Labels, service.Selector) {
-				workloads[j].Services = append(workloads[j].Services, service)
+		for _, list := range [][]model.Workload{r.model.WorkloadsIn(service.Namespace), r.model.PodsIn(service.Namespace)} {
+			for j := range list {
+				if containsAll(list[j].Labels, service.Selector) {
+					list[j].Services = append(list[j].Services, service)
+				}
 			}
 		}
 	}
@@ -115,13 +119,15 @@ func containsAll(labels, wanted map[string]string) bool {
 	return true
 }
 
-// askMesh asks the dialect about every workload.
+// askMesh asks the dialect about every workload, and every pod.
 func (r *resolver) askMesh() {
 	if r.dialect == nil {
 		return
 	}
-	for i := range r.model.Workloads {
-		r.model.Workloads[i].Facts = r.dialect.Facts(&r.model.Workloads[i])
+	for _, list := range [][]model.Workload{r.model.Workloads, r.model.Pods} {
+		for i := range list {
+			list[i].Facts = r.dialect.Facts(&list[i])
+		}
 	}
 }
 

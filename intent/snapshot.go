@@ -15,7 +15,9 @@ type Snapshot struct {
 	// Namespaces that were read or that something read lives in.
 	Namespaces []model.Namespace
 	// Workloads are the pods that would run, without Services, Facts and Relaxed.
-	Workloads      []model.Workload
+	Workloads []model.Workload
+	// Pods are those that run for one of these (Owner says which), where they were read.
+	Pods           []model.Workload
 	Services       []model.Service
 	EndpointSlices []discoveryv1.EndpointSlice
 	// Endpoints are the older form, still what many folders hold for the API server.

@@ -11,6 +11,9 @@ type Model struct {
 	Namespaces []Namespace
 	// Workloads, sorted by CompareWorkloadIDs.
 	Workloads []Workload
+	// Pods are those that run for one of Workloads (Owner says which), as far as
+	// they were read, sorted alike. Compilers look at Workloads only.
+	Pods []Workload
 	// Services, sorted by namespace and name.
 	Services []Service
 	// Flows are all permissions of the intent, in a stable order.
@@ -42,8 +45,13 @@ func (m *Model) Workload(id WorkloadID) *Workload {
 }
 
 // WorkloadsIn returns the workloads of a namespace.
-func (m *Model) WorkloadsIn(namespace string) []Workload {
-	from, _ := slices.BinarySearchFunc(m.Workloads, namespace, func(w Workload, ns string) int {
+func (m *Model) WorkloadsIn(namespace string) []Workload { return inNamespace(m.Workloads, namespace) }
+
+// PodsIn returns the pods of a namespace that run for workloads.
+func (m *Model) PodsIn(namespace string) []Workload { return inNamespace(m.Pods, namespace) }
+
+func inNamespace(list []Workload, namespace string) []Workload {
+	from, _ := slices.BinarySearchFunc(list, namespace, func(w Workload, ns string) int {
 		switch {
 		case w.ID.Namespace < ns:
 			return -1
@@ -52,10 +60,10 @@ func (m *Model) WorkloadsIn(namespace string) []Workload {
 		}
 	})
 	to := from
-	for to < len(m.Workloads) && m.Workloads[to].ID.Namespace == namespace {
+	for to < len(list) && list[to].ID.Namespace == namespace {
 		to++
 	}
-	return m.Workloads[from:to]
+	return list[from:to]
 }
 
 // Namespace finds a namespace, or nil.

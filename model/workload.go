@@ -28,6 +28,8 @@ func CompareWorkloadIDs(a, b WorkloadID) int {
 // the defaults of the API server; intent adds Services, Facts and Relaxed.
 type Workload struct {
 	ID WorkloadID
+	// Owner is the workload that a Pod runs for, where it is one of Model.Pods.
+	Owner WorkloadID
 	// APIVersion of the object, for references in findings.
 	APIVersion string
 	// Labels and Annotations are those of the pods.
