@@ -87,7 +87,7 @@ var table = []rule{
 	{path: "verify/probe", floor: 3, ours: []string{"model", "verify"}, why: "it carries the values of verify over the wire"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verify", "plan"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
@@ -104,7 +104,7 @@ var table = []rule{
 	},
 	{
 		path: "cmd/palisade", floor: 7, why: "as controller",
-		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verify", "verify/probe", "report", "plan", "deploy", "controller"},
+		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "deploy", "controller"},
 	},
 }
 

@@ -25,6 +25,9 @@ import (
 // Given are the facts that a user supplies; see intent.Given.
 type Given = intent.Given
 
+// Snapshot is what was read; see intent.Snapshot.
+type Snapshot = intent.Snapshot
+
 // Options are the arguments of a run beside what was read.
 type Options struct {
 	// Given facts win over what objects show.

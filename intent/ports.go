@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"floe.dev/palisade/api/v1alpha1"
@@ -137,18 +136,4 @@ func listPorts(ports []model.NamedPort) string {
 		parts = append(parts, p.String())
 	}
 	return strings.Join(parts, ", ")
-}
-
-// servicePorts resolves the target ports of one Service port on a workload.
-func serviceTarget(w *model.Workload, sp *corev1.ServicePort) (model.Port, bool) {
-	protocol := model.ProtocolOr(sp.Protocol)
-	switch {
-	case sp.TargetPort.Type == intstr.String:
-		number := w.PortNamed(sp.TargetPort.StrVal, protocol)
-		return model.Port{Protocol: protocol, Number: number}, number != 0
-	case sp.TargetPort.IntVal != 0:
-		return model.Port{Protocol: protocol, Number: sp.TargetPort.IntVal}, true
-	default:
-		return model.Port{Protocol: protocol, Number: sp.Port}, true
-	}
 }

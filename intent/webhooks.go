@@ -117,7 +117,7 @@ func (r *resolver) webhookTarget(hook webhook) []target {
 				if service.Ports[i].Port != hook.port {
 					continue
 				}
-				if port, ok := serviceTarget(w, &service.Ports[i]); ok {
+				if port, ok := model.TargetPort(w, &service.Ports[i]); ok {
 					targets = append(targets, target{server: r.workloadPeer(w), ports: []model.Port{port}})
 				}
 			}

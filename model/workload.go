@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // WorkloadID names a workload: the controller that a person wrote (Deployment,
@@ -153,3 +154,18 @@ type Namespace struct {
 
 // Ref names the namespace's object.
 func (n *Namespace) Ref() Ref { return Ref{APIVersion: "v1", Kind: "Namespace", Name: n.Name} }
+
+// TargetPort is the port of a workload that a port of a Service leads to; ok is
+// false where it is a name that no container gives to a port.
+func TargetPort(w *Workload, p *corev1.ServicePort) (port Port, ok bool) {
+	protocol := ProtocolOr(p.Protocol)
+	switch {
+	case p.TargetPort.Type == intstr.String:
+		number := w.PortNamed(p.TargetPort.StrVal, protocol)
+		return Port{Protocol: protocol, Number: number}, number != 0
+	case p.TargetPort.IntVal != 0:
+		return Port{Protocol: protocol, Number: p.TargetPort.IntVal}, true
+	default:
+		return Port{Protocol: protocol, Number: p.Port}, true
+	}
+}

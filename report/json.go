@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 )
 
+// apiVersion is that of every document for machines.
+const apiVersion = "palisade.floe.dev/v1alpha1"
+
 // JSON is a value as indented JSON, with "<" and "&" as they are, ending in a newline.
 func JSON(v any) ([]byte, error) {
 	var out bytes.Buffer

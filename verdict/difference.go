@@ -59,6 +59,23 @@ func (d *Difference) Changes() iter.Seq[Change] {
 	}
 }
 
+// DeltaGroup is what changes between all of some peers and each of others.
+type DeltaGroup struct {
+	From, To []int
+	Deltas   []Delta
+}
+
+// Groups are the changes, put together as Map.Groups does.
+func (d *Difference) Groups() []DeltaGroup {
+	var groups []DeltaGroup
+	grouped(d.index, d.row, func(ids [2]accessID) uint64 { return uint64(ids[0])<<32 | uint64(ids[1]) }, func(from, to []int, ids [2]accessID) {
+		if list := d.deltasOf(ids); len(list) > 0 {
+			groups = append(groups, DeltaGroup{from, to, list})
+		}
+	})
+	return groups
+}
+
 // row is what both states say of a server; the zero value where they say the same.
 func (d *Difference) row(class uint32) vector[[2]accessID] {
 	return merge(d.space.views[0].row(class), d.space.views[1].row(class), func(a, b accessID) [2]accessID {

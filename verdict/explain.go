@@ -37,6 +37,9 @@ type End struct {
 type Question struct {
 	From, To End
 	Port     model.Port
+	// OverService leaves out the way of a client who dials the address of a pod:
+	// what becomes of the connection is asked for who calls a Service.
+	OverService bool
 }
 
 // Explanation is the verdict on one connection, with the answer of every layer.
@@ -60,6 +63,8 @@ type Answer struct {
 	Decision Decision
 	// Silent tells that the layer has no opinion: nothing selects the workload.
 	Silent bool
+	// NoRule tells that no rule settled it, and Causes end with the objects that make this the answer.
+	NoRule bool
 	// Causes are the rules that decide. Several do where each matches a part of the requests, or may match.
 	Causes []model.Cause
 }
@@ -69,7 +74,11 @@ type Answer struct {
 func Explain(in Input, q Question) Explanation {
 	j := judge{in: in, q: q}
 	best := Explanation{Question: q}
-	for i, w := range j.ways() {
+	ways := j.ways()
+	if len(ways) == 0 {
+		ways = []model.Way{{Fails: "no Service leads there"}}
+	}
+	for i, w := range ways {
 		told := j.along(&w)
 		if i == 0 || told.Decision > best.Decision {
 			best = told
@@ -95,7 +104,7 @@ func (j *judge) ways() []model.Way {
 		return plain
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(w model.Way) bool {
-		return w.Ports != nil && !slices.ContainsFunc(w.Ports, func(p model.Port) bool { return p.Contains(j.q.Port.Protocol, j.q.Port.Number) })
+		return w.ByAddress && j.q.OverService || w.Ports != nil && !slices.ContainsFunc(w.Ports, func(p model.Port) bool { return p.Contains(j.q.Port.Protocol, j.q.Port.Number) })
 	})
 }
 
@@ -243,7 +252,7 @@ func answer(f *model.Filter, other *peer, port model.Port, server *model.Workloa
 		}
 	}
 	if !settled {
-		possible[f.Otherwise] = true
+		possible[f.Otherwise], a.NoRule = true, true
 		a.Causes = append(a.Causes, f.Because...)
 	}
 	switch {

@@ -16,18 +16,17 @@ import (
 	"floe.dev/palisade/report"
 )
 
-// input is what the commands share that look at a folder: what to read, which
-// facts to take as given, and which findings count as a failure.
-type input struct {
+// reading is what the commands share that look at a folder: what to read, and
+// which facts to take as given.
+type reading struct {
 	files     []string
 	namespace string
 	given     engine.Given
 	at        string
-	failOn    string
 }
 
 // register adds the flags, in the order in which the help shows them.
-func (in *input) register(flags *pflag.FlagSet) {
+func (in *reading) register(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable, at least one")
 	flags.VarP(checked(&in.namespace, "default", name), "namespace", "n", "namespace of objects that name none")
@@ -43,15 +42,12 @@ func (in *input) register(flags *pflag.FlagSet) {
 	flags.Var(each(&in.given.DNSServers, address), "dns-server", "address of a resolver that pods use beside the DNS Service, such as a node-local cache; repeatable")
 	flags.Var(each(&in.given.APIServers, addressPort), "api-server", "address:port behind the Kubernetes API; repeatable")
 	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
-	flags.Var(oneOf(&in.failOn, "error", "error", "warning", "info", "never"), "fail-on", "exit with 1 where a finding is at least this grave: error, warning, info or never")
 }
 
 // check refuses flags that do not go together.
-func (in *input) check() error {
+func (in *reading) check() error {
 	mesh := in.given.Mesh
 	switch {
-	case len(in.files) == 0 || slices.Contains(in.files, ""):
-		return errors.New("nothing to read: give a file or folder with -f, or - for standard input")
 	case in.given.MeshMode != "" && mesh != "auto" && mesh != "istio":
 		return fmt.Errorf("--mesh-mode is for Istio and does not go with --mesh %s", mesh)
 	case in.given.LinkerdTransport != "" && mesh != "auto" && mesh != "linkerd":
@@ -60,21 +56,47 @@ func (in *input) check() error {
 	return nil
 }
 
-// run reads the input and takes it through the engine.
-func (in *input) run(s streams) (engine.Result, error) {
+// snapshot reads what -f names, and further paths.
+func (in *reading) snapshot(s streams, more ...string) (*engine.Snapshot, error) {
+	files := slices.Concat(in.files, more)
+	if len(files) == 0 || slices.Contains(files, "") {
+		return nil, errors.New("nothing to read: give a file or folder with -f, or - for standard input")
+	}
 	if err := in.check(); err != nil {
-		return engine.Result{}, err
+		return nil, err
 	}
-	snapshot, err := cluster.Read(in.files, s.in, cluster.Options{DefaultNamespace: in.namespace})
-	if err != nil {
-		return engine.Result{}, err
-	}
+	return cluster.Read(files, s.in, cluster.Options{DefaultNamespace: in.namespace})
+}
+
+// options are what the engine is told beside what was read.
+func (in *reading) options() engine.Options {
 	now := time.Now()
 	if in.at != "" {
 		// The flag was checked when it was set.
 		now, _ = time.Parse(time.RFC3339, in.at)
 	}
-	return engine.Run(snapshot, engine.Options{Given: in.given, Now: now}), nil
+	return engine.Options{Given: in.given, Now: now}
+}
+
+// input is a reading whose findings may make the command fail.
+type input struct {
+	reading
+	failOn string
+}
+
+// register adds the flags, in the order in which the help shows them.
+func (in *input) register(flags *pflag.FlagSet) {
+	in.reading.register(flags)
+	flags.Var(oneOf(&in.failOn, "error", "error", "warning", "info", "never"), "fail-on", "exit with 1 where a finding is at least this grave: error, warning, info or never")
+}
+
+// run reads the input and takes it through the engine.
+func (in *input) run(s streams) (engine.Result, error) {
+	snapshot, err := in.snapshot(s)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	return engine.Run(snapshot, in.options()), nil
 }
 
 // grave are the findings that make the command fail.
