@@ -121,6 +121,32 @@ func asItRuns(w *model.Workload, pods []*model.Workload) {
 	}
 }
 
+// Map judges all connections of the view. It adds to the view's problems.
+func (v *View) Map() *verdict.Map {
+	m := verdict.NewMap(v.State)
+	v.doubt(m.Doubts())
+	return m
+}
+
+// Compare judges all connections of two views. It adds to the problems of the second.
+func Compare(before, after *View) *verdict.Difference {
+	d := verdict.Compare(before.State, after.State)
+	after.doubt(d.Doubts())
+	return d
+}
+
+// doubt says of rules that it is not known which pods they match.
+func (v *View) doubt(causes []model.Cause) {
+	for _, c := range causes {
+		v.Problems = append(v.Problems, model.Problem{
+			Code: "PodAddressesUnknown", Severity: model.Warning, Subject: c.Object, Field: c.Field,
+			Message: "it names addresses, and it is not known whether pods have some of these: what it may open to pods is not among the connections",
+			Fix:     "give --pod-cidr (and --node-cidr), or read running pods and the CNI's DaemonSet (-f)",
+		})
+	}
+	v.Problems = unique(v.Problems, model.CompareProblems)
+}
+
 // unjudged are groups of policies that narrow or widen connections and that nothing here judges.
 var unjudged = map[string][]string{
 	"policy.networking.k8s.io": {"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"},

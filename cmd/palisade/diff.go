@@ -59,9 +59,9 @@ func (o *diffOptions) run(s streams, before, after string) error {
 	if err != nil {
 		return err
 	}
-	d := verdict.Compare(views[0].State, views[1].State)
-	options := report.MapOptions{Focus: focus, Problems: report.ProblemsOf(views[0].Problems, views[1].Problems)}
-	views[1].Problems = options.Problems
+	d := engine.Compare(&views[0], &views[1])
+	views[1].Problems = report.ProblemsOf(views[0].Problems, views[1].Problems)
+	options := report.MapOptions{Focus: focus, Problems: views[1].Problems}
 	views[1].Planned = views[1].Planned || views[0].Planned
 	if err := o.tell(s, &views[1], "connections are those"); err != nil {
 		return err

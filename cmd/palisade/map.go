@@ -50,7 +50,7 @@ func (o *mapOptions) run(s streams) error {
 	if err != nil {
 		return err
 	}
-	m := verdict.NewMap(v.State)
+	m := v.Map()
 	write := report.MapOptions{Focus: focus, Problems: v.Problems}
 	if err := o.tell(s, &v, "the map"); err != nil {
 		return err
