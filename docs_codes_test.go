@@ -101,6 +101,9 @@ func (c *collector) sink(f sourceFile, in *ast.FuncDecl, n ast.Node) {
 			}
 		}
 	case *ast.CompositeLit:
+		if f.pkg == "audit" && nameOf(n.Type) == "Kind" {
+			return // an entry of the catalogue: what it is good for is a test of its own
+		}
 		c.literal(f, in, n, n.Type)
 	}
 }

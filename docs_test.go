@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"floe.dev/palisade/audit"
 )
 
 const (
@@ -29,16 +31,28 @@ func TestEveryCodeIsFollowedToALiteral(t *testing.T) {
 	assert.Empty(t, collect(sourceFiles(t)).faults)
 }
 
-func TestEveryFindingHasAPage(t *testing.T) {
+func TestTheCatalogueHoldsEveryFindingThatIsReported(t *testing.T) {
 	findings := collect(sourceFiles(t)).findings
 	require.NotEmpty(t, findings)
-	pages := pagesThere(t)
+	catalogue := audit.Catalogue()
+	var inCatalogue []string
+	for _, k := range catalogue {
+		inCatalogue = append(inCatalogue, k.Code)
+		assert.FileExists(t, filepath.Join("audit", strings.ToLower(k.Code)+".go"), "each finding has a file of its own")
+		assert.NotEmpty(t, k.Severities, k.Code)
+		for _, text := range []string{k.Says, k.Why, k.Fix} {
+			assert.NotEmpty(t, text, k.Code)
+		}
+		if k.Find == nil {
+			assert.NotNil(t, findings[k.Code], "%s is in the catalogue, and nothing reports it", k.Code)
+		}
+	}
+	assert.True(t, slices.IsSorted(inCatalogue), "the catalogue is to be sorted by code")
+	assert.Len(t, slices.Compact(slices.Clone(inCatalogue)), len(inCatalogue), "no code may be there twice")
 	for _, code := range list(findings) {
-		assert.True(t, slices.Contains(pages, code), "%s/%s.md is missing (%s)", pagesOfFindings, code, whereOf(findings, code))
+		assert.True(t, slices.Contains(inCatalogue, code), "%s is not in the catalogue (%s)", code, whereOf(findings, code))
 	}
-	for _, code := range pages {
-		assert.NotNil(t, findings[code], "%s/%s.md explains a finding that nothing reports", pagesOfFindings, code)
-	}
+	assert.Equal(t, inCatalogue, pagesThere(t), "%s has a page for each finding and no other", pagesOfFindings)
 }
 
 func TestEveryProblemHasASection(t *testing.T) {
@@ -70,19 +84,30 @@ func TestPagesOfFindingsAreAlike(t *testing.T) {
 	}
 }
 
-// The index has a row for each page: | [Code](Code.md) | severity | about |, with the severity that the page states.
-func TestIndexListsExactlyThePages(t *testing.T) {
-	rows := regexp.MustCompile(`(?m)^\| \[(\w+)\]\((\w+)\.md\) \| ([a-z, ]+) \| `).FindAllStringSubmatch(read(t, indexOfFindings), -1)
+// The index has a row for each page: | [Code](Code.md) | severity | says |, in the words of the catalogue; and the page states the same severities.
+func TestIndexListsExactlyTheCatalogue(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\| \[(\w+)\]\((\w+)\.md\) \| ([a-z, ]+) \| (.+) \|$`).FindAllStringSubmatch(read(t, indexOfFindings), -1)
 	var listed []string
+	says := map[string]string{}
 	for _, row := range rows {
-		code, to, severity := row[1], row[2], row[3]
-		assert.Equal(t, code, to)
-		page := read(t, filepath.Join(pagesOfFindings, code+".md"))
-		stated, _, _ := strings.Cut(strings.Split(page, "\n")[1], " · ")
-		assert.Equal(t, severity, strings.NewReplacer("*", "", " or", ",").Replace(stated), "the severity of %s", code)
-		listed = append(listed, code)
+		assert.Equal(t, row[1], row[2])
+		listed = append(listed, row[1]+": "+row[3])
+		says[row[1]] = strings.ReplaceAll(row[4], "`", "")
 	}
-	assert.Equal(t, pagesThere(t), listed, "%s lists the pages, in their order", indexOfFindings)
+	var wanted []string
+	for _, k := range audit.Catalogue() {
+		var severities []string
+		for _, severity := range k.Severities {
+			severities = append(severities, string(severity))
+		}
+		wanted = append(wanted, k.Code+": "+strings.Join(severities, ", "))
+		assert.Equal(t, k.Says, says[k.Code], "what the index says of %s", k.Code)
+		if page := strings.Split(read(t, filepath.Join(pagesOfFindings, k.Code+".md")), "\n"); assert.Greater(t, len(page), 1) {
+			stated, _, _ := strings.Cut(page[1], " · ")
+			assert.Equal(t, strings.Join(severities, ", "), strings.NewReplacer("*", "", " or", ",").Replace(stated), "the severity of %s", k.Code)
+		}
+	}
+	assert.Equal(t, wanted, listed, "%s lists the catalogue, in its order", indexOfFindings)
 }
 
 func TestLinksOfTheDocumentationLeadSomewhere(t *testing.T) {

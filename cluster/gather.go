@@ -54,11 +54,9 @@ func (g *gatherer) place(it *item) {
 		g.snapshot.Unknown[it.ref.APIVersion+" "+it.ref.Kind]++
 	}
 	if it.tree != nil {
-		g.snapshot.Objects = append(g.snapshot.Objects, model.Object{Tree: it.tree, Source: it.source})
+		g.snapshot.Objects = append(g.snapshot.Objects, model.Object{Tree: it.tree, Source: it.source, Defaulted: it.defaulted})
 	}
-	if it.own && it.value != nil {
-		g.snapshot.Sources[it.ref] = it.source
-	}
+	g.snapshot.Sources[it.ref] = it.source
 	s := &g.snapshot
 	switch value := it.value.(type) {
 	case *model.Workload:

@@ -25,6 +25,8 @@ type item struct {
 	value any
 	// tree is kept among the Snapshot's Objects, where not nil.
 	tree map[string]any
+	// defaulted are fields of the tree that the manifest left out.
+	defaulted []string
 	// owner is the controller of a ReplicaSet, Job or Pod.
 	owner *metav1.OwnerReference
 	// unknown tells that palisade does not look at the object.

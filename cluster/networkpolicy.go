@@ -35,6 +35,7 @@ func readNetworkPolicy(o *object, it *item) InputErrors {
 			types = append(types, string(networkingv1.PolicyTypeEgress))
 		}
 		spec["policyTypes"] = types
+		it.defaulted = []string{"spec.policyTypes"}
 	}
 	defaultRuleProtocols(spec["ingress"])
 	defaultRuleProtocols(spec["egress"])

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -76,7 +78,7 @@ func TestNamespacesAreDeclaredOrImplied(t *testing.T) {
 	}, s.Namespaces)
 	assert.Equal(t, "home", s.Rules[0].Namespace)
 	assert.Equal(t, model.Source{File: "-", Document: 6, Line: 12}, s.Sources[model.Ref{APIVersion: "palisade.floe.dev/v1alpha1", Kind: "TrafficRule", Namespace: "nowhere", Name: "r"}])
-	assert.Len(t, s.Sources, 2)
+	assert.Len(t, s.Sources, 8)
 }
 
 func TestServicesAreDefaulted(t *testing.T) {
@@ -230,4 +232,36 @@ func TestRealManifestsAreRead(t *testing.T) {
 		assert.Len(t, s.Workloads, want)
 		assert.Empty(t, s.Unknown)
 	}
+}
+
+func TestLinesOfFieldsAreFoundAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`# a comment
+apiVersion: v1
+kind: Service
+metadata: {name: first}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata:
+    name: second
+  spec:
+    type: ClusterIP
+    ports:
+    - port: 1
+    - port: 2
+`), 0o600))
+	s, err := Read([]string{file}, nil, Options{})
+	require.NoError(t, err)
+	second := model.Ref{APIVersion: "v1", Kind: "Service", Namespace: "default", Name: "second"}
+	var lines Lines
+	for field, line := range map[string]int{"": 9, "spec.type": 14, "spec.ports[1].port": 17, "spec.ports[1].name": 17, "spec.clusterIP": 13, "status": 9} {
+		assert.Equal(t, line, lines.Line(s.Sources[second], second, field), field)
+	}
+	require.NoError(t, os.Remove(file))
+	var gone Lines
+	assert.Equal(t, 9, gone.Line(s.Sources[second], second, "spec.type"), "the file is gone by now")
 }

@@ -233,33 +233,48 @@ func (v *View) unknown(n Name) error {
 // targets finds the servers that a name and a port mean. A name that a workload
 // and a Service share means the Service where that has the port.
 func (v *View) targets(n Name, port *PortName) ([]target, error) {
-	service := v.service(n)
-	if service != nil && (n.Kind == kindService || n.Address.IsValid() || port != nil && servicePort(service, port) != nil || port == nil && !v.isWorkload(n)) {
+	if service := v.service(n); service != nil && v.meansService(n, service, port) {
 		return v.behind(service, port)
 	}
 	ends, err := v.ends(n)
 	if err != nil {
 		return nil, err
 	}
-	t := target{end: ends[0]}
-	w := ends[0].Workload
+	ports, err := portsOf(n, ends[0].Workload, port)
+	if err != nil {
+		return nil, err
+	}
+	return []target{{end: ends[0], ports: ports}}, nil
+}
+
+func (v *View) meansService(n Name, s *model.Service, port *PortName) bool {
+	switch {
+	case n.Kind == kindService, n.Address.IsValid():
+		return true
+	case port != nil:
+		return servicePort(s, port) != nil
+	default:
+		return !v.isWorkload(n)
+	}
+}
+
+// portsOf are the ports of a workload, nil being an address, that a question is about.
+func portsOf(n Name, w *model.Workload, port *PortName) ([]model.Port, error) {
 	switch {
 	case w == nil && port == nil:
 		return nil, fmt.Errorf("%s: name a port: %s:443", n, n)
 	case w == nil && port.Number == 0:
 		return nil, fmt.Errorf("%s: port %s: an address has no names for ports", n, port.Name)
 	case port == nil:
-		t.ports = listens(w)
+		return listens(w), nil
 	case port.Number != 0:
-		t.ports = []model.Port{{Protocol: port.Protocol, Number: port.Number}}
-	default:
-		number := w.PortNamed(port.Name, port.Protocol)
-		if number == 0 {
-			return nil, fmt.Errorf("%s: no container has a %s port named %s", w.ID, port.Protocol, port.Name)
-		}
-		t.ports = []model.Port{{Protocol: port.Protocol, Number: number}}
+		return []model.Port{{Protocol: port.Protocol, Number: port.Number}}, nil
 	}
-	return []target{t}, nil
+	number := w.PortNamed(port.Name, port.Protocol)
+	if number == 0 {
+		return nil, fmt.Errorf("%s: no container has a %s port named %s", w.ID, port.Protocol, port.Name)
+	}
+	return []model.Port{{Protocol: port.Protocol, Number: number}}, nil
 }
 
 func (v *View) isWorkload(n Name) bool {
@@ -294,7 +309,7 @@ func (v *View) behind(s *model.Service, port *PortName) ([]target, error) {
 	if port != nil {
 		p := servicePort(s, port)
 		if p == nil {
-			return nil, fmt.Errorf("Service %s/%s has no such port; it has %s", s.Namespace, s.Name, servicePortNames(s))
+			return nil, fmt.Errorf("service %s/%s has no such port; it has %s", s.Namespace, s.Name, servicePortNames(s))
 		}
 		ports = []corev1.ServicePort{*p}
 	}
@@ -313,7 +328,7 @@ func (v *View) behind(s *model.Service, port *PortName) ([]target, error) {
 		targets = append(targets, t)
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("Service %s/%s leads to no workload that was read", s.Namespace, s.Name)
+		return nil, fmt.Errorf("service %s/%s leads to no workload that was read", s.Namespace, s.Name)
 	}
 	return targets, nil
 }

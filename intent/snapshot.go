@@ -37,7 +37,7 @@ type Snapshot struct {
 	Objects []model.Object
 	// Unknown counts the objects of kinds that palisade does not look at, by "apiVersion kind".
 	Unknown map[string]int
-	// Sources tells where each object of palisade's own kinds was read.
+	// Sources tells where each object was read.
 	Sources map[model.Ref]model.Source
 }
 

@@ -42,6 +42,9 @@ type Object struct {
 	Phase Phase
 	// Source is where an existing object was read.
 	Source Source
+	// Defaulted are the fields of an existing object that its manifest left out, and
+	// that were filled in as the API server does, where it matters that nobody wrote them.
+	Defaulted []string
 }
 
 // Ref names the object.

@@ -29,6 +29,15 @@ type DocumentMesh struct {
 	TrustDomain string `json:"trustDomain,omitempty"`
 }
 
+// NewDocumentMesh is a mesh for machines.
+func NewDocumentMesh(m model.Mesh) DocumentMesh {
+	d := DocumentMesh{Kind: string(m.Kind), Why: m.Why, Namespace: m.Namespace, TrustDomain: m.TrustDomain}
+	if m.Kind == model.MeshNone {
+		d.Kind = "none"
+	}
+	return d
+}
+
 // DocumentChange is one change.
 type DocumentChange struct {
 	Action Action `json:"action"`
@@ -49,15 +58,12 @@ type DocumentChange struct {
 func (p Plan) Document() Document {
 	d := Document{
 		APIVersion: "palisade.floe.dev/v1alpha1", Kind: "Plan",
-		Mesh:     DocumentMesh{Kind: string(p.Mesh.Kind), Why: p.Mesh.Why, Namespace: p.Mesh.Namespace, TrustDomain: p.Mesh.TrustDomain},
+		Mesh:     NewDocumentMesh(p.Mesh),
 		Summary:  p.Summary,
 		Changes:  make([]DocumentChange, 0, len(p.Changes)),
 		Problems: append([]model.Problem{}, p.Problems...),
 		Findings: append([]model.Finding{}, p.Findings...),
 		Unknown:  p.Unknown,
-	}
-	if p.Mesh.Kind == model.MeshNone {
-		d.Mesh.Kind = "none"
 	}
 	if d.Unknown == nil {
 		d.Unknown = map[string]int{}

@@ -111,7 +111,8 @@ type BySeverity struct {
 // All is how many there are.
 func (b BySeverity) All() int { return b.Error + b.Warning + b.Info }
 
-func (b *BySeverity) add(s model.Severity) {
+// Add counts one more.
+func (b *BySeverity) Add(s model.Severity) {
 	switch s {
 	case model.Info:
 		b.Info++

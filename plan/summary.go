@@ -23,10 +23,10 @@ func (p *Plan) summarize(m *model.Model) {
 		}
 	}
 	for _, problem := range p.Problems {
-		s.Problems.add(problem.Severity)
+		s.Problems.Add(problem.Severity)
 	}
 	for _, finding := range p.Findings {
-		s.Findings.add(finding.Severity)
+		s.Findings.Add(finding.Severity)
 	}
 	s.Namespaces, s.Workloads = len(m.Namespaces), len(m.Workloads)
 	for i := range m.Namespaces {
@@ -44,11 +44,12 @@ func (p *Plan) summarize(m *model.Model) {
 // Understood says in one line what the plan was made from.
 func (p Plan) Understood() string {
 	s := p.Summary
-	return fmt.Sprintf("%s, %s governed of %d, %s, %s", describeMesh(p.Mesh),
+	return fmt.Sprintf("%s, %s governed of %d, %s, %s", DescribeMesh(p.Mesh),
 		count(s.Governed, "namespace"), s.Namespaces, count(s.Workloads, "workload"), count(s.Flows, "flow"))
 }
 
-func describeMesh(m model.Mesh) string {
+// DescribeMesh says in a few words which mesh is in use, and from what that was decided.
+func DescribeMesh(m model.Mesh) string {
 	name := "No mesh"
 	if m.Kind != model.MeshNone {
 		name = strings.ToUpper(string(m.Kind[:1])) + string(m.Kind[1:])
@@ -66,12 +67,12 @@ func (s Summary) String() string {
 	if s.Observe > 0 {
 		fmt.Fprintf(&b, ", %d only observed", s.Observe)
 	}
-	fmt.Fprintf(&b, " · %s · %s", s.Problems.describe("problems"), s.Findings.describe("findings"))
+	fmt.Fprintf(&b, " · %s · %s", s.Problems.Describe("problems"), s.Findings.Describe("findings"))
 	return b.String()
 }
 
-// describe is "no findings", or "findings: 1 error, 12 warnings".
-func (b BySeverity) describe(what string) string {
+// Describe is "no findings", or "findings: 1 error, 12 warnings".
+func (b BySeverity) Describe(what string) string {
 	var parts []string
 	for _, part := range []struct {
 		n    int

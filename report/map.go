@@ -113,11 +113,11 @@ func MapText(m *verdict.Map, o MapOptions, paint Paint) []byte {
 	})
 	var out bytes.Buffer
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "FROM\tTO\tPORTS\tPROTECTION")
+	_, _ = fmt.Fprintln(table, "FROM\tTO\tPORTS\tPROTECTION")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.from, r.to, r.ports, r.protection)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.from, r.to, r.ports, r.protection)
 	}
-	_ = table.Flush() // it writes to memory
+	_ = table.Flush() // like the lines before, it writes to memory
 	header, rest, _ := bytes.Cut(out.Bytes(), []byte("\n"))
 	if len(rows) == 0 {
 		return []byte("nothing reaches anything\n")

@@ -177,18 +177,3 @@ func rangeText(first, last uint32) string {
 	}
 	return fmt.Sprintf("%d-%d", first, last)
 }
-
-// ports lists the set as ports and ranges.
-func (s portSet) ports() []model.Port {
-	list := make([]model.Port, 0, len(s))
-	for _, at := range s {
-		i := at.first / width
-		base := i * width
-		p := model.Port{Protocol: protocols[i], Number: int32(at.first - base)}
-		if at.last > at.first {
-			p.End = int32(at.last - base)
-		}
-		list = append(list, p)
-	}
-	return list
-}

@@ -49,7 +49,7 @@ func (v *view) group(class uint32) *group {
 	if g == absent {
 		return nil
 	}
-	return &v.side.groups[g]
+	return &v.groups[g]
 }
 
 // placeTerms turns the groups of each term into classes.

@@ -99,24 +99,34 @@ func (in *input) run(s streams) (engine.Result, error) {
 	return engine.Run(snapshot, in.options()), nil
 }
 
-// grave are the findings that make the command fail.
-func (in *input) grave(r engine.Result) []model.Finding {
-	if in.failOn == "never" {
-		return nil
-	}
-	return report.AtOrAbove(r.Plan.Findings, model.Severity(in.failOn))
-}
-
 // outcome is nil, or the exit code that the result deserves.
-func (in *input) outcome(r engine.Result) error {
+func (in *input) outcome(r engine.Result) error { return in.exit(r.Plan.Problems, r.Plan.Findings) }
+
+func (in *input) exit(problems []model.Problem, findings []model.Finding) error {
 	switch {
-	case report.Incomplete(r.Plan.Problems):
+	case report.Incomplete(problems):
 		return outcome(exitIncomplete)
-	case len(in.grave(r)) > 0:
+	case len(in.grave(findings)) > 0:
 		return outcome(exitFindings)
 	default:
 		return nil
 	}
+}
+
+// grave are the findings that make the command fail.
+func (in *input) grave(findings []model.Finding) []model.Finding {
+	if in.least() == "" {
+		return nil
+	}
+	return report.AtOrAbove(findings, in.least())
+}
+
+// least is the gravity from which on a finding fails the command; empty for none.
+func (in *input) least() model.Severity {
+	if in.failOn == "never" {
+		return ""
+	}
+	return model.Severity(in.failOn)
 }
 
 // noteUnknown tells of objects that were not looked at, in a line or none.

@@ -59,7 +59,7 @@ func (o *renderOptions) run(s streams) error {
 	var notes bytes.Buffer
 	notes.WriteString(noteUnknown(r.Plan.Unknown) + noteObserved(r))
 	notes.Write(report.Problems(r.Plan.Problems, nil))
-	notes.Write(report.Findings(o.grave(r), nil))
+	notes.Write(report.Findings(o.grave(r.Plan.Findings), nil))
 	if _, err := s.err.Write(notes.Bytes()); err != nil {
 		return err
 	}

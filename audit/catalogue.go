@@ -1,0 +1,83 @@
+package audit
+
+import (
+	"slices"
+
+	"floe.dev/palisade/model"
+)
+
+// Kind is one kind of finding. Its page is docs/findings/<Code>.md.
+type Kind struct {
+	// Code is one CamelCase word, stable across releases.
+	Code string
+	// Severities are those with which it is reported, the gravest first.
+	Severities []model.Severity
+	// Says is what it reports, in a few words; Why what follows from it, Fix what mends it, in a sentence each.
+	Says, Why, Fix string
+	// Find looks for it; nil where another package reports it.
+	Find func(*Evidence) []model.Finding
+}
+
+// At is a finding of the kind. The message says what is wrong with the subject
+// and what follows from it; an empty fix is that of the kind.
+func (k Kind) At(severity model.Severity, subject model.Ref, field, message, fix string) model.Finding {
+	if fix == "" {
+		fix = k.Fix
+	}
+	return model.NewFinding(k.Code, severity, subject, field, message, fix)
+}
+
+// Catalogue lists every kind of finding, by code.
+func Catalogue() []Kind {
+	return []Kind{
+		authorizationPolicyBlocks(),
+		authorizationPolicyWidens(),
+		ciliumExclusiveRemovesMeshCNI(),
+		clientOutsideMesh(),
+		destinationRuleDisablesMTLS(),
+		destinationRuleToUnmeshedServer(),
+		drainBlocked(),
+		exemptionExpired(),
+		exemptionExpiring(),
+		exemptionInForce(),
+		exemptionMatchesNothing(),
+		exposedServiceClosed(),
+		hostNetworkUnprotected(),
+		inboundNotCaptured(),
+		injectionBelowEnforce(),
+		meshAbsent(),
+		meshBypass(),
+		metricsPortPlaintext(),
+		namespaceLabelUnknown(),
+		networkPolicyNotEnforced(),
+		networkPolicyWidens(),
+		peerAuthenticationDowngrade(),
+		peerAuthenticationIgnored(),
+		plaintextAuthorized(),
+		podBelowEnforce(),
+		podBelowWarn(),
+		podOutsideMesh(),
+		podSecurityLabelConflict(),
+		probeWithQuery(),
+		resolverCutOff(),
+		ruleMatchesNoClient(),
+		ruleMatchesNoServer(),
+		rulePortIsServicePort(),
+		sharedServiceAccount(),
+		socketLoadBalancingBypassesMesh(),
+		udpOnlyDNS(),
+		undeclaredPortsOpen(),
+	}
+}
+
+// Find runs every check of the catalogue.
+func Find(e *Evidence) []model.Finding {
+	var all []model.Finding
+	for _, kind := range Catalogue() {
+		if kind.Find != nil {
+			all = append(all, kind.Find(e)...)
+		}
+	}
+	slices.SortFunc(all, model.CompareFindings)
+	return slices.Compact(all)
+}

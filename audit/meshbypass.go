@@ -1,0 +1,13 @@
+package audit
+
+import "floe.dev/palisade/model"
+
+// meshBypass is reported by package intent, findings.go.
+func meshBypass() Kind {
+	return Kind{
+		Code: "MeshBypass", Severities: []model.Severity{model.Error, model.Warning},
+		Says: "an annotation, label or user id leads traffic around the proxy",
+		Why:  "On such a port plaintext reaches the application, whatever mode is set, and no authorization applies; it defeats STRICT without a trace.",
+		Fix:  "Remove it from the pod template.",
+	}
+}
