@@ -160,6 +160,18 @@ func (i Identity) Part(of NameOf) string {
 	}
 }
 
+// String is the name by which it is authenticated, empty for nobody.
+func (i Identity) String() string {
+	switch {
+	case !i.Present:
+		return ""
+	case i.Principal == "":
+		return i.Namespace + "/" + i.Account
+	default:
+		return i.Principal
+	}
+}
+
 // IdentityOf is the identity that a workload presents where it speaks mTLS.
 func IdentityOf(w *Workload) Identity {
 	if !w.Facts.Meshed() {

@@ -127,7 +127,7 @@ func WriteDifference(w io.Writer, diff *verdict.Difference, o MapOptions) error 
 			a = c.Before
 		}
 		d.add(ChangeDocument{
-			Change: kindOfChange(c.Delta), From: peerID(peers[c.From]), To: peerID(peers[c.To]), Protocol: a.Protocol, Ports: a.Ports,
+			Change: kindOfChange(c.Delta), From: peers[c.From].ID(), To: peers[c.To].ID(), Protocol: a.Protocol, Ports: a.Ports,
 			Before: standingDocument(c.Before), After: standingDocument(c.After),
 		})
 	}

@@ -78,7 +78,7 @@ func draw(m *verdict.Map, o MapOptions) picture {
 func nodeOf(peers []verdict.Peer, bundle verdict.Bundle) pictureNode {
 	first := peers[bundle[0]]
 	if first.Workload == nil {
-		return pictureNode{lines: []string{peerName(first)}, outside: true}
+		return pictureNode{lines: []string{first.String()}, outside: true}
 	}
 	n := pictureNode{place: first.Workload.ID.Namespace}
 	for _, i := range bundle {

@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"floe.dev/palisade/model"
 	"floe.dev/palisade/verdict"
@@ -83,8 +82,8 @@ func Explanations(asked []Asked, problems []model.Problem) ExplanationDocument {
 
 func explained(a *Asked) ExplainedConnection {
 	c := ExplainedConnection{
-		From: endID(a.Question.From), To: endID(a.Question.To), Service: a.Service, Port: a.Question.Port.Number, Protocol: string(a.Question.Port.Protocol),
-		Verdict: a.Decision.String(), Protection: a.Protection.String(), Identity: identityName(a.Identity), Reason: Reason(&a.Explanation), Layers: []ExplainedLayer{},
+		From: a.Question.From.ID(), To: a.Question.To.ID(), Service: a.Service, Port: a.Question.Port.Number, Protocol: string(a.Question.Port.Protocol),
+		Verdict: a.Decision.String(), Protection: a.Protection.String(), Identity: a.Identity.String(), Reason: a.Explanation.Reason(), Layers: []ExplainedLayer{},
 	}
 	for i := range a.Answers {
 		c.Layers = append(c.Layers, explainedLayer(&a.Answers[i], &a.Explanation))
@@ -93,9 +92,9 @@ func explained(a *Asked) ExplainedConnection {
 }
 
 func explainedLayer(a *verdict.Answer, e *verdict.Explanation) ExplainedLayer {
-	l := ExplainedLayer{Layer: string(a.Layer), Port: a.Dialled.Number, Answer: answerWord(a), Message: layerText(a, e)}
+	l := ExplainedLayer{Layer: string(a.Layer), Port: a.Dialled.Number, Answer: answerWord(a), Message: e.Says(a)}
 	if a.At != nil {
-		l.At = workloadID(a.At)
+		l.At = verdict.WorkloadID(a.At)
 	}
 	for i, c := range a.Causes {
 		var object *model.Ref
@@ -125,31 +124,6 @@ func answerWord(a *verdict.Answer) string {
 	}
 }
 
-func endID(e verdict.End) string {
-	if e.Workload != nil {
-		return workloadID(e.Workload)
-	}
-	return e.Address.String()
-}
-
-func endName(e verdict.End) string {
-	if e.Workload != nil {
-		return e.Workload.ID.String()
-	}
-	return e.Address.String()
-}
-
-func identityName(i model.Identity) string {
-	switch {
-	case !i.Present:
-		return ""
-	case i.Principal == "":
-		return i.Namespace + "/" + i.Account
-	default:
-		return i.Principal
-	}
-}
-
 // ExplanationText is the answers for people.
 func ExplanationText(asked []Asked, paint Paint) []byte {
 	if paint == nil {
@@ -174,8 +148,8 @@ func writeExplanation(out *bytes.Buffer, a *Asked, paint Paint) {
 	if a.Service != "" {
 		over = ", by Service " + a.Service
 	}
-	fmt.Fprintf(out, "%s\n", paint("title", fmt.Sprintf("%s → %s %s%s", endName(e.Question.From), endName(e.Question.To), e.Question.Port, over)))
-	fmt.Fprintf(out, "%s: %s\n\n", paint(decisionPaint[e.Decision], decisionName(e.Decision)), Reason(e))
+	fmt.Fprintf(out, "%s\n", paint("title", fmt.Sprintf("%s → %s %s%s", e.Question.From, e.Question.To, e.Question.Port, over)))
+	fmt.Fprintf(out, "%s: %s\n\n", paint(decisionPaint[e.Decision], decisionName(e.Decision)), e.Reason())
 	for i := range e.Answers {
 		answer := &e.Answers[i]
 		word := answerWord(answer)
@@ -186,7 +160,7 @@ func writeExplanation(out *bytes.Buffer, a *Asked, paint Paint) {
 		if isVia(answer, e) {
 			where += " at " + answer.At.ID.Name
 		}
-		fmt.Fprintf(out, "  %-14s %s  %s\n", where, paint(decisionPaint[answer.Decision], fmt.Sprintf("%-7s", word)), layerText(answer, e))
+		fmt.Fprintf(out, "  %-14s %s  %s\n", where, paint(decisionPaint[answer.Decision], fmt.Sprintf("%-7s", word)), e.Says(answer))
 	}
 }
 
@@ -197,113 +171,4 @@ func isVia(a *verdict.Answer, e *verdict.Explanation) bool {
 
 func decisionName(d verdict.Decision) string {
 	return [...]string{"Denied", "Not known", "Allowed in part", "Allowed"}[d]
-}
-
-// Reason says in a sentence why a verdict is what it is.
-func Reason(e *verdict.Explanation) string {
-	for i := range e.Answers {
-		if a := &e.Answers[i]; a.Decision == e.Decision && e.Decision != verdict.Open {
-			return layerText(a, e)
-		}
-	}
-	if e.Protection == verdict.MTLS {
-		return "encrypted by mTLS, authenticated as " + identityName(e.Identity)
-	}
-	why := "in plaintext, as nobody"
-	if t := transportOf(e); t != nil && len(t.Causes) > 0 {
-		why += ": " + causeText(t.Causes[0])
-	}
-	return why
-}
-
-func transportOf(e *verdict.Explanation) *verdict.Answer {
-	if len(e.Answers) > 0 && e.Answers[0].Layer == model.FilterTransport {
-		return &e.Answers[0]
-	}
-	return nil
-}
-
-// layerText says what one layer does, and by which rule.
-func layerText(a *verdict.Answer, e *verdict.Explanation) string {
-	switch a.Layer {
-	case model.FilterTransport:
-		return transportText(a, e)
-	case model.FilterEgress, model.FilterIngress:
-		return networkText(a)
-	default:
-		return proxyText(a)
-	}
-}
-
-func transportText(a *verdict.Answer, e *verdict.Explanation) string {
-	text := "plaintext"
-	if e.Protection == verdict.MTLS {
-		text = "mTLS"
-	}
-	if a.Decision == verdict.Refused {
-		text += ", which fails"
-	}
-	if a.Dialled.Number != 0 {
-		text += fmt.Sprintf(", dialled on %d", a.Dialled.Number)
-	}
-	if len(a.Causes) == 0 {
-		return text + ": nothing of a mesh carries it"
-	}
-	return text + ": " + causesText(a.Causes)
-}
-
-func networkText(a *verdict.Answer) string {
-	at, way := "an address outside", "may be reached"
-	if a.At != nil {
-		at = a.At.ID.String()
-	}
-	if a.Layer == model.FilterEgress {
-		way = "may send anything"
-	}
-	port := ""
-	if a.Dialled.Number != 0 {
-		port = fmt.Sprintf(" (it sees port %d)", a.Dialled.Number)
-	}
-	switch {
-	case a.Silent && a.At == nil:
-		return "no policy is for addresses outside"
-	case a.Silent:
-		return fmt.Sprintf("no NetworkPolicy isolates %s, so it %s", at, way)
-	case a.Decision == verdict.Refused && a.NoRule:
-		return "no rule lets it through" + port + "; isolated by " + causesText(a.Causes)
-	default:
-		return causesText(a.Causes) + port
-	}
-}
-
-func proxyText(a *verdict.Answer) string {
-	switch {
-	case len(a.Causes) == 0 && a.Layer == model.FilterAuthorization:
-		return "no policy is for this workload, so everybody is let in"
-	case a.Decision == verdict.Refused && a.NoRule && a.Layer == model.FilterAuthorization:
-		return "no rule lets it in; there are " + causesText(a.Causes)
-	default:
-		return causesText(a.Causes)
-	}
-}
-
-// causesText names rules; the first says what it does where it has words for it.
-func causesText(causes []model.Cause) string {
-	var parts []string
-	for i, c := range causes {
-		if i == shownSubjects && len(causes) > shownSubjects+1 {
-			parts = append(parts, fmt.Sprintf("%d more", len(causes)-i))
-			break
-		}
-		parts = append(parts, causeText(c))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func causeText(c model.Cause) string {
-	name := strings.TrimSpace(c.Object.String() + " " + c.Field)
-	if name == "" || c.Message == "" {
-		return name + c.Message
-	}
-	return name + ": " + c.Message
 }

@@ -37,7 +37,7 @@ type ConnectionDocument struct {
 
 func connectionDocument(peers []verdict.Peer, c verdict.Connection) ConnectionDocument {
 	d := ConnectionDocument{
-		From: peerID(peers[c.From]), To: peerID(peers[c.To]), Protocol: c.Protocol, Ports: c.Ports, Protection: c.Protection.String(),
+		From: peers[c.From].ID(), To: peers[c.To].ID(), Protocol: c.Protocol, Ports: c.Ports, Protection: c.Protection.String(),
 	}
 	if c.Standing == verdict.InPart {
 		d.Requests = "some"
@@ -227,7 +227,7 @@ func peersText(peers []verdict.Peer, list []int) string {
 	if len(list) <= shownPeers {
 		names := make([]string, len(list))
 		for i, p := range list {
-			names[i] = peerName(peers[p])
+			names[i] = peers[p].String()
 		}
 		return strings.Join(names, ", ")
 	}
@@ -236,7 +236,7 @@ func peersText(peers []verdict.Peer, list []int) string {
 	for _, p := range list {
 		w := peers[p].Workload
 		if w == nil {
-			rest = append(rest, peerName(peers[p]))
+			rest = append(rest, peers[p].String())
 			continue
 		}
 		if counts[w.ID.Namespace]++; counts[w.ID.Namespace] == 1 {
