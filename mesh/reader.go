@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"floe.dev/palisade/mesh/istio"
+	"floe.dev/palisade/mesh/linkerd"
 	"floe.dev/palisade/model"
 )
 
@@ -26,7 +27,10 @@ type Reader interface {
 	Problems() []model.Problem
 }
 
-var _ Reader = (*istio.Reader)(nil)
+var (
+	_ Reader = (*istio.Reader)(nil)
+	_ Reader = (*linkerd.Reader)(nil)
+)
 
 // NewReader reads the objects of a state for the mesh in use; nil where there is
 // none. Of the model it takes the cluster, the workloads with their Facts, and the Services.
@@ -34,6 +38,8 @@ func NewReader(m *model.Model, objects []model.Object) Reader {
 	switch m.Cluster.Mesh.Kind {
 	case model.MeshIstio:
 		return istio.NewReader(m, objects)
+	case model.MeshLinkerd:
+		return linkerd.NewReader(m, objects)
 	default:
 		return nil
 	}

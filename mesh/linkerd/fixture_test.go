@@ -1,6 +1,8 @@
 package linkerd
 
 import (
+	"cmp"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -38,6 +40,8 @@ type fixtureWorkload struct {
 	Labels      map[string]string  `json:"labels"`
 	Annotations map[string]string  `json:"annotations"`
 	Running     bool               `json:"running"`
+	Addresses   []netip.Addr       `json:"addresses"`
+	Account     string             `json:"serviceAccount"`
 	Spec        corev1.PodSpec     `json:"spec"`
 	Relaxed     []model.Relaxation `json:"relaxed"`
 }
@@ -46,6 +50,7 @@ type fixtureService struct {
 	Name        string               `json:"name"`
 	Annotations map[string]string    `json:"annotations"`
 	Selector    map[string]string    `json:"selector"`
+	ClusterIPs  []string             `json:"clusterIPs"`
 	Ports       []corev1.ServicePort `json:"ports"`
 }
 
@@ -85,7 +90,7 @@ func parseFixture(t *testing.T, text string) (*Dialect, *model.Model) {
 	slices.SortFunc(m.Namespaces, func(a, b model.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	for _, s := range f.Services {
 		namespace, name, _ := strings.Cut(s.Name, "/")
-		m.Services = append(m.Services, model.Service{Namespace: namespace, Name: name, Annotations: s.Annotations, Selector: s.Selector, Ports: s.Ports})
+		m.Services = append(m.Services, model.Service{Namespace: namespace, Name: name, Annotations: s.Annotations, Selector: s.Selector, ClusterIPs: s.ClusterIPs, Ports: s.Ports})
 	}
 	d := New(f.Cluster.Mesh)
 	for _, w := range f.Workloads {
@@ -113,7 +118,7 @@ func (w fixtureWorkload) model(m *model.Model) model.Workload {
 		ID: model.WorkloadID{Namespace: namespace, Kind: "Deployment", Name: name}, APIVersion: "apps/v1",
 		Labels: labels, Annotations: w.Annotations,
 		Selector:       metav1.LabelSelector{MatchLabels: map[string]string{"app": labels["app"]}},
-		ServiceAccount: name, Spec: w.Spec, Running: w.Running, Relaxed: w.Relaxed, Replicas: 1,
+		ServiceAccount: cmp.Or(w.Account, name), Spec: w.Spec, Running: w.Running, Addresses: w.Addresses, Relaxed: w.Relaxed, Replicas: 1,
 	}
 	if n := m.Namespace(namespace); n != nil {
 		workload.NamespaceAnnotations = n.Annotations

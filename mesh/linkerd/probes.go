@@ -14,8 +14,10 @@ import (
 type probe struct {
 	port int32
 	kind probeKind
-	// path is an HTTP probe's, with its query.
+	// path is that of a call by HTTP or HTTPS, with its query.
 	path string
+	// rootless tells that the path is declared without its leading slash, which Linkerd does not take for a path (linkerd2#14034).
+	rootless bool
 	// hook tells that it is a lifecycle hook, which Linkerd never permits of itself.
 	hook bool
 	// field is where it is declared.
@@ -92,14 +94,15 @@ func hookCall(c *corev1.Container, hook *corev1.LifecycleHandler) probe {
 
 func call(c *corev1.Container, get *corev1.HTTPGetAction, socket *corev1.TCPSocketAction) probe {
 	switch {
-	case get != nil && get.Scheme == corev1.URISchemeHTTPS:
-		return probe{port: model.ContainerPortOf(c, get.Port), kind: probeStream}
 	case get != nil:
-		path := get.Path
-		if !strings.HasPrefix(path, "/") {
-			path = "/" + path
+		p := probe{port: model.ContainerPortOf(c, get.Port), kind: probeHTTP, path: get.Path}
+		if get.Scheme == corev1.URISchemeHTTPS {
+			p.kind = probeStream
 		}
-		return probe{port: model.ContainerPortOf(c, get.Port), kind: probeHTTP, path: path}
+		if !strings.HasPrefix(p.path, "/") {
+			p.path, p.rootless = "/"+p.path, p.path != ""
+		}
+		return p
 	case socket != nil:
 		return probe{port: model.ContainerPortOf(c, socket.Port), kind: probeTCP}
 	default:

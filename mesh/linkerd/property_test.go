@@ -3,6 +3,7 @@ package linkerd
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -10,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"floe.dev/palisade/model"
+	"floe.dev/palisade/verdict"
 )
 
 // TestWhatTheObjectsAllowIsWhatTheFlowsDeclare reads the written objects as
@@ -34,6 +37,109 @@ func TestWhatTheObjectsAllowIsWhatTheFlowsDeclare(t *testing.T) {
 				holdToFlows(t, seed, m, objects, w)
 			}
 		}
+	}
+}
+
+// TestWhatTheReaderLetsInIsWhatTheFlowsDeclare has the Reader read what Compile
+// wrote: between every two workloads it lets through what the flows declare, and
+// keeps the kubelet's probes working.
+func TestWhatTheReaderLetsInIsWhatTheFlowsDeclare(t *testing.T) {
+	counts := map[verdict.Decision]int{}
+	for seed := range uint64(1000) {
+		r := rand.New(rand.NewPCG(seed, 4190)) //nolint:gosec // a fixed seed makes the test repeatable
+		m := randomModel(r)
+		m.Cluster.Mesh.Linkerd.DefaultInboundPolicy = "deny"
+		m.Cluster.NodeCIDRs = []netip.Prefix{netip.MustParsePrefix("10.99.0.0/24")}
+		m.Cluster.PodCIDRs = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+		for i := range m.Workloads {
+			m.Workloads[i].Spec.Containers[0].LivenessProbe = randomProbe(r)
+		}
+		objects, _ := New(m.Cluster.Mesh).Compile(m)
+		reader := NewReader(m, objects)
+		require.Empty(t, reader.Problems())
+		table := spread(t, verdict.Input{Cluster: &m.Cluster, Namespaces: m.Namespaces, Workloads: m.Workloads, Mesh: reader})
+		for i := range m.Workloads {
+			if w := &m.Workloads[i]; w.ID.Namespace == "east" && w.Facts.Meshed() {
+				for _, port := range []int32{8080, 3306} {
+					held := serverOf(t, seed, objects, w, port) != ""
+					if fault := heldToFlows(m, table, w, port, held, counts); fault != "" {
+						t.Fatalf("seed %d: %s\n%s", seed, fault, story(m, objects))
+					}
+				}
+			}
+		}
+	}
+	t.Logf("pairs judged: %v", counts)
+	require.Greater(t, counts[verdict.Open], 4000)
+	require.Greater(t, counts[verdict.Partial], 1200)
+	require.Greater(t, counts[verdict.Refused], 20000)
+}
+
+// heldToFlows says where a port of a server is not what flows declare; held tells that it has a Server.
+func heldToFlows(m *model.Model, table *table, w *model.Workload, port int32, held bool, counts map[verdict.Decision]int) string {
+	server, node := verdict.End{Workload: w}, verdict.End{Address: netip.MustParseAddr("10.99.0.1")}
+	probed := slices.ContainsFunc(probes(w), func(p probe) bool { return p.port == port })
+	for i := range m.Workloads {
+		client := &m.Workloads[i]
+		if client.ID == w.ID {
+			continue
+		}
+		want := verdict.Refused // by the default policy, where the port has no Server
+		if held {
+			want = declaredDecision(m, client, w, port)
+		}
+		got := table.decision(verdict.End{Workload: client}, server, model.TCP(port))
+		if want == verdict.Refused && got == verdict.Partial && probed {
+			got = verdict.Refused // everybody may GET what is probed
+		}
+		if counts[want]++; got != want {
+			return fmt.Sprintf("%s → %s:%d is %s, and declared is %s", client.ID, w.ID, port, got, want)
+		}
+	}
+	if probed && table.decision(node, server, model.TCP(port)) < verdict.Partial {
+		return fmt.Sprintf("the probe of %s:%d is refused", w.ID, port)
+	}
+	return ""
+}
+
+// declaredDecision is what flows and exemptions let one workload do at another.
+func declaredDecision(m *model.Model, client, server *model.Workload, port int32) verdict.Decision {
+	lets := func(method, path string) bool {
+		who := declaredClients(m, server, port, method, path)
+		return slices.Contains(who, "0.0.0.0/0") || client.Facts.Meshed() && (slices.Contains(who, "*") || slices.Contains(who, client.Facts.Identity))
+	}
+	some, all := false, true
+	for _, method := range []string{"GET", "POST", "PATCH"} {
+		for _, path := range []string{"/a", "/a/b", "/c", "/elsewhere"} {
+			some, all = some || lets(method, path), all && lets(method, path)
+		}
+	}
+	switch {
+	case all:
+		return verdict.Open
+	case some:
+		return verdict.Partial
+	default:
+		return verdict.Refused
+	}
+}
+
+func randomProbe(r *rand.Rand) *corev1.Probe {
+	port := intstr.FromInt32([]int32{8080, 3306}[r.IntN(2)])
+	get := func(path string, scheme corev1.URIScheme) corev1.ProbeHandler {
+		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: port, Scheme: scheme}}
+	}
+	switch r.IntN(6) {
+	case 0:
+		return &corev1.Probe{ProbeHandler: get("/live", corev1.URISchemeHTTP)}
+	case 1:
+		return &corev1.Probe{ProbeHandler: get("/a?full=1", corev1.URISchemeHTTP)}
+	case 2:
+		return &corev1.Probe{ProbeHandler: get("/live", corev1.URISchemeHTTPS)}
+	case 3:
+		return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: port.IntVal}}}
+	default:
+		return nil
 	}
 }
 
