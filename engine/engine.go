@@ -34,6 +34,8 @@ type Options struct {
 	Given Given
 	// Now is the time at which Exemptions are judged.
 	Now time.Time
+	// Impact asks for what the plan would end: Plan.Impact.
+	Impact bool
 }
 
 // Result is all that a run comes to.
@@ -67,8 +69,27 @@ func Run(s *intent.Snapshot, o Options) Result {
 	r.Problems = unique(r.Problems, model.CompareProblems)
 	r.Findings = unique(r.Findings, model.CompareFindings)
 	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, s.Unknown)
+	if o.Impact {
+		r.Plan.SetImpact(impact(m, &r.Plan))
+	}
 	r.Problems = r.Plan.Problems // comparing may have found more
 	return r
+}
+
+// impact judges what the plan would end. What leaves that incomplete does not
+// leave the plan so: it comes back as warnings.
+func impact(m *model.Model, p *plan.Plan) ([]plan.Impact, []model.Problem) {
+	m = peers(m, Workloads)
+	before, problems := State(m, m.Existing)
+	after, more := State(m, p.After(m.Existing, true))
+	list := plan.Impacts(m, before, after)
+	problems = slices.Concat(problems, more, notJudged(m.Existing))
+	for i := range problems {
+		if problems[i].Severity == model.Error {
+			problems[i].Severity = model.Warning
+		}
+	}
+	return list, problems
 }
 
 func (r *Result) compile(objects []model.Object, problems []model.Problem) {

@@ -52,6 +52,8 @@ type clientCase struct {
 type rulePortCase struct {
 	yaml string
 	is   func(server podCase, port model.Port) bool
+	// wide tells of a range that is too wide to be listed port by port.
+	wide bool
 }
 
 type clusterCase struct {
@@ -151,13 +153,13 @@ func numbered(from, to int32, protocol corev1.Protocol) rulePortCase {
 	}
 	return rulePortCase{text, func(_ podCase, p model.Port) bool {
 		return p.Protocol == protocol && from <= p.Number && p.Number <= to
-	}}
+	}, to-from >= 64}
 }
 
 func named(name string, protocol corev1.Protocol) rulePortCase {
 	return rulePortCase{fmt.Sprintf("{port: %s, protocol: %s}", name, protocol), func(server podCase, p model.Port) bool {
 		return slices.Contains(server.ports, portCase{name, p.Number, p.Protocol}) && p.Protocol == protocol
-	}}
+	}, false}
 }
 
 func (c *clusterCase) rule() ruleCase {

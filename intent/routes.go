@@ -31,6 +31,7 @@ func (r *resolver) routeFlows() {
 			direct := flow
 			direct.Server = part.server
 			direct.Tunnels = r.tunnels(&direct)
+			r.everyPort(&direct)
 			if part.waypoint.Name == "" || !r.passesWaypoint(&flow) {
 				routed = append(routed, direct)
 				continue
@@ -127,6 +128,27 @@ func (r *resolver) tunnels(flow *model.Flow) []int32 {
 	}
 	slices.Sort(tunnels)
 	return slices.Compact(tunnels)
+}
+
+// everyPort says where the port of a tunnel, the only one that the network sees,
+// stands for every port of the server, and nothing judges the ports behind it.
+func (r *resolver) everyPort(flow *model.Flow) {
+	if len(flow.Tunnels) == 0 {
+		return
+	}
+	var open []model.WorkloadID
+	for _, w := range r.workloads(&flow.Server) {
+		if posture := r.posture(w.ID.Namespace); w.Facts.Meshed() && (posture == nil || !posture.Mesh.Authorization) {
+			open = append(open, w.ID)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	r.problem("TunnelOpensEveryPort", model.Warning, flow.Origin.Ref, "",
+		fmt.Sprintf("the mesh carries it to %s on port %d, and NetworkPolicies see no other: the clients reach every port there, since palisade writes no authorization for the server",
+			joinIDs(open), flow.Tunnels[0]),
+		"have a SecurityProfile with authorization govern the server's namespace as well")
 }
 
 func (r *resolver) orStranger(peer *model.Peer) []*model.Workload {

@@ -13,6 +13,7 @@ type Document struct {
 	Mesh       DocumentMesh     `json:"mesh"`
 	Summary    Summary          `json:"summary"`
 	Changes    []DocumentChange `json:"changes"`
+	Impact     []DocumentImpact `json:"impact"`
 	Problems   []model.Problem  `json:"problems"`
 	Findings   []model.Finding  `json:"findings"`
 	// Unknown counts the objects of kinds that were not looked at, by "apiVersion kind".
@@ -61,9 +62,13 @@ func (p Plan) Document() Document {
 		Mesh:     NewDocumentMesh(p.Mesh),
 		Summary:  p.Summary,
 		Changes:  make([]DocumentChange, 0, len(p.Changes)),
+		Impact:   make([]DocumentImpact, 0, len(p.Impact)),
 		Problems: append([]model.Problem{}, p.Problems...),
 		Findings: append([]model.Finding{}, p.Findings...),
 		Unknown:  p.Unknown,
+	}
+	for i := range p.Impact {
+		d.Impact = append(d.Impact, documentImpact(&p.Impact[i]))
 	}
 	if d.Unknown == nil {
 		d.Unknown = map[string]int{}

@@ -78,6 +78,9 @@ type Plan struct {
 	Problems []model.Problem
 	Findings []model.Finding
 	Summary  Summary
+	// Impact is what is let through now and will not be, the surest uses first;
+	// nil where it was not asked for. See SetImpact.
+	Impact []Impact
 	// Unknown counts the objects of kinds that were not looked at, by "apiVersion kind".
 	Unknown map[string]int
 }
@@ -99,6 +102,15 @@ type Summary struct {
 	Workloads  int `json:"workloads"`
 	// Flows that TrafficRules and ExternalAccesses declare.
 	Flows int `json:"flows"`
+	// Impact counts what is let through now and will not be.
+	Impact ByBasis `json:"impact"`
+}
+
+// ByBasis counts ports of servers that clients lose, by why these are thought to use them.
+type ByBasis struct {
+	Declared   int `json:"declared"`
+	Referenced int `json:"referenced"`
+	Possible   int `json:"possible"`
 }
 
 // BySeverity counts by severity.

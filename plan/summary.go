@@ -68,6 +68,9 @@ func (s Summary) String() string {
 		fmt.Fprintf(&b, ", %d only observed", s.Observe)
 	}
 	fmt.Fprintf(&b, " · %s · %s", s.Problems.Describe("problems"), s.Findings.Describe("findings"))
+	if i := s.Impact; i != (ByBasis{}) {
+		fmt.Fprintf(&b, " · impact: %d declared, %d named, %d possible", i.Declared, i.Referenced, i.Possible)
+	}
 	return b.String()
 }
 

@@ -151,9 +151,8 @@ func DifferenceText(diff *verdict.Difference, o MapOptions, paint Paint) []byte 
 	for _, kind := range []string{gained, changed, lost} {
 		var lines []string
 		for _, g := range diff.Groups() {
-			from, to := focused(peers, verdict.Group{From: g.From, To: g.To}, o)
-			for _, set := range from {
-				lines = append(lines, changeLines(peers, set, to, g.Deltas, kind)...)
+			for _, part := range focused(peers, crowd{g.From, g.To}, o) {
+				lines = append(lines, changeLines(peers, part.from, part.to, g.Deltas, kind)...)
 			}
 		}
 		if len(lines) == 0 {

@@ -103,9 +103,8 @@ func MapText(m *verdict.Map, o MapOptions, paint Paint) []byte {
 	var rows []mapRow
 	peers := m.Peers()
 	for _, g := range m.Groups() {
-		from, to := focused(peers, g, o)
-		for _, set := range from {
-			rows = append(rows, mapRows(peers, set, to, g.Allowances)...)
+		for _, part := range focused(peers, crowd{g.From, g.To}, o) {
+			rows = append(rows, mapRows(peers, part.from, part.to, g.Allowances)...)
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b mapRow) int {
@@ -125,22 +124,38 @@ func MapText(m *verdict.Map, o MapOptions, paint Paint) []byte {
 	return append([]byte(paint("title", string(header))+"\n"), rest...)
 }
 
-// focused parts the clients of a group into those that matter to a focus: all of
-// them where a server is in focus, else those in focus themselves.
-func focused(peers []verdict.Peer, g verdict.Group, o MapOptions) (from [][]int, to []int) {
-	if o.Focus == nil {
-		return [][]int{g.From}, g.To
+// crowd is some clients and some servers, each of the first to each of the second.
+type crowd struct{ from, to []int }
+
+// focused are the parts of a group that are shown. A single server is not named
+// among its own clients.
+func focused(peers []verdict.Peer, all crowd, o MapOptions) []crowd {
+	parts := []crowd{all}
+	if o.Focus != nil {
+		chosen := func(list []int) (in, out []int) {
+			for _, i := range list {
+				if o.Focus(peers[i]) {
+					in = append(in, i)
+				} else {
+					out = append(out, i)
+				}
+			}
+			return in, out
+		}
+		servers, others := chosen(all.to)
+		clients, _ := chosen(all.from)
+		parts = []crowd{{all.from, servers}, {clients, others}}
 	}
-	in := func(list []int) []int {
-		return slices.DeleteFunc(slices.Clone(list), func(i int) bool { return !o.Focus(peers[i]) })
+	var shown []crowd
+	for _, p := range parts {
+		if len(p.to) == 1 {
+			p.from = slices.DeleteFunc(slices.Clone(p.from), func(i int) bool { return i == p.to[0] })
+		}
+		if len(p.from) > 0 && len(p.to) > 0 {
+			shown = append(shown, p)
+		}
 	}
-	if servers := in(g.To); len(servers) > 0 {
-		return [][]int{g.From}, servers
-	}
-	if clients := in(g.From); len(clients) > 0 {
-		return [][]int{clients}, g.To
-	}
-	return nil, nil
+	return shown
 }
 
 type mapRow struct {

@@ -81,7 +81,7 @@ func sarifResult(f *LocatedFinding, rules map[string]int) *sarif.Result {
 		location.WithPhysicalLocation(physical)
 	}
 	r.AddLocation(location)
-	r.AddPartialFingerprint("palisade/v1", fingerprint(f))
+	r.WithPartialFingerprints(map[string]string{"palisade/v1": fingerprint(f)})
 	return r
 }
 

@@ -3,6 +3,8 @@ package verdict
 import (
 	"iter"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -116,4 +118,23 @@ func (m *Map) Rows() int {
 		n += len(m.space.views[0].row(class))
 	}
 	return n
+}
+
+// Covers tells whether a single port is among those of an allowance.
+func (a *Allowance) Covers(p model.Port) bool {
+	if a.Protocol != p.Protocol {
+		return false
+	}
+	for part := range strings.SplitSeq(a.Ports, ",") {
+		first, last, ranged := strings.Cut(part, "-")
+		if !ranged {
+			last = first
+		}
+		from, errFrom := strconv.Atoi(first)
+		to, errTo := strconv.Atoi(last)
+		if errFrom == nil && errTo == nil && from <= int(p.Number) && int(p.Number) <= to {
+			return true
+		}
+	}
+	return false
 }

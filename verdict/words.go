@@ -55,10 +55,8 @@ func (e End) String() string {
 
 // Reason says in a sentence why a verdict is what it is.
 func (e *Explanation) Reason() string {
-	for i := range e.Answers {
-		if a := &e.Answers[i]; a.Decision == e.Decision && e.Decision != Open {
-			return e.Says(a)
-		}
+	if a := e.Deciding(); a != nil {
+		return e.Says(a)
 	}
 	if e.Protection == MTLS {
 		return "encrypted by mTLS, authenticated as " + e.Identity.String()
@@ -68,6 +66,16 @@ func (e *Explanation) Reason() string {
 		why += ": " + causeText(t.Causes[0])
 	}
 	return why
+}
+
+// Deciding is the answer that makes the verdict what it is; nil where all layers let the connection through.
+func (e *Explanation) Deciding() *Answer {
+	for i := range e.Answers {
+		if a := &e.Answers[i]; a.Decision == e.Decision && e.Decision != Open {
+			return a
+		}
+	}
+	return nil
 }
 
 func (e *Explanation) transport() *Answer {

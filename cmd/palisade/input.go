@@ -13,6 +13,7 @@ import (
 	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
 	"floe.dev/palisade/model"
+	"floe.dev/palisade/plan"
 	"floe.dev/palisade/report"
 )
 
@@ -87,20 +88,28 @@ type input struct {
 // register adds the flags, in the order in which the help shows them.
 func (in *input) register(flags *pflag.FlagSet) {
 	in.reading.register(flags)
-	flags.Var(oneOf(&in.failOn, "error", "error", "warning", "info", "never"), "fail-on", "exit with 1 where a finding is at least this grave: error, warning, info or never")
+	flags.Var(oneOf(&in.failOn, "error", "error", "warning", "info", "never"), "fail-on", "exit with 1 where a finding (or the impact of a plan) is at least this grave: error, warning, info or never")
 }
 
-// run reads the input and takes it through the engine.
-func (in *input) run(s streams) (engine.Result, error) {
+// run reads the input and takes it through the engine, with or without the plan's impact.
+func (in *input) run(s streams, impact bool) (engine.Result, error) {
 	snapshot, err := in.snapshot(s)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	return engine.Run(snapshot, in.options()), nil
+	o := in.options()
+	o.Impact = impact
+	return engine.Run(snapshot, o), nil
 }
 
 // outcome is nil, or the exit code that the result deserves.
-func (in *input) outcome(r engine.Result) error { return in.exit(r.Plan.Problems, r.Plan.Findings) }
+func (in *input) outcome(r engine.Result) error {
+	err := in.exit(r.Plan.Problems, r.Plan.Findings)
+	if err == nil && in.least() != "" && slices.ContainsFunc(r.Plan.Impact, func(i plan.Impact) bool { return i.Basis.Severity().Rank() >= in.least().Rank() }) {
+		return outcome(exitFindings)
+	}
+	return err
+}
 
 func (in *input) exit(problems []model.Problem, findings []model.Finding) error {
 	switch {

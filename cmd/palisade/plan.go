@@ -26,12 +26,14 @@ func newPlan(s streams) *cobra.Command {
 		Short: "Show every object that would be written, and what stands in the way",
 		Long: `plan reads manifests and intent, and shows every object that would be created,
 changed or deleted as a diff, grouped by namespace; then the problems (what palisade
-cannot express, or does not know), the findings (faults of the cluster), and a summary.
+cannot express, or does not know), the findings (faults of the cluster), the impact
+(what is let through now and will not be, by the rule that refuses it), and a summary.
 
 It writes nothing and needs no cluster.
 
-Exit codes: 0 clean; 1 findings as grave as --fail-on; 2 wrong usage or input that
-could not be read; 3 problems that leave the plan incomplete.`,
+Exit codes: 0 clean; 1 findings or impact as grave as --fail-on (impact on a declared
+flow is an error, on one that a manifest names a warning, on a possible one info);
+2 wrong usage or input that could not be read; 3 problems that leave the plan incomplete.`,
 		Example: `  palisade plan -f manifests/ -f intent.yaml
   palisade plan -f manifests/ -f intent.yaml --mesh linkerd --no-diff
   helm template shop | palisade plan -f - -f intent.yaml -o json`,
@@ -46,7 +48,7 @@ could not be read; 3 problems that leave the plan incomplete.`,
 }
 
 func (o *planOptions) run(s streams) error {
-	r, err := o.input.run(s)
+	r, err := o.input.run(s, true)
 	if err != nil {
 		return err
 	}
@@ -72,6 +74,7 @@ func (o *planOptions) format(r engine.Result, paint func(what, text string) stri
 	text.Write(r.Plan.Text(plan.TextOptions{Paint: paint, NoDiff: o.noDiff}))
 	text.Write(report.Problems(r.Plan.Problems, paint))
 	text.Write(report.Findings(r.Plan.Findings, paint))
+	text.Write(r.Plan.ImpactText(paint))
 	text.WriteString(paint("title", r.Plan.Summary.String()) + "\n")
 	return text.Bytes(), nil
 }

@@ -45,7 +45,7 @@ could not be read; 3 problems that leave the result incomplete.`,
 }
 
 func (o *renderOptions) run(s streams) error {
-	r, err := o.input.run(s)
+	r, err := o.input.run(s, false)
 	if err != nil {
 		return err
 	}
