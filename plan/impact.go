@@ -165,6 +165,8 @@ type pair struct{ client, server model.WorkloadID }
 type declaration struct {
 	ports  []model.Port
 	origin string
+	// requests tells that the flow is meant for some requests only.
+	requests bool
 }
 
 // declaredFlows are those of the intent between workloads.
@@ -177,7 +179,7 @@ func declaredFlows(m *model.Model) map[pair][]declaration {
 		}
 		for _, client := range f.Client.Workloads {
 			for _, server := range f.Server.Workloads {
-				flows[pair{client, server}] = append(flows[pair{client, server}], declaration{f.Ports, f.Origin.String()})
+				flows[pair{client, server}] = append(flows[pair{client, server}], declaration{f.Ports, f.Origin.String(), len(f.HTTP) > 0})
 			}
 		}
 	}
@@ -260,8 +262,10 @@ func (i *impacts) port(g *verdict.DeltaGroup, to int, port servedPort, d *verdic
 			continue
 		}
 		if client != nil {
-			if origins := i.declarations(client, server.Workload, port.Port); len(origins) > 0 {
-				i.surely(Declared, from, to, port, d, origins)
+			if origins, requests := i.declarations(client, server.Workload, port.Port); len(origins) > 0 {
+				if !requests || d.After == nil {
+					i.surely(Declared, from, to, port, d, origins)
+				}
 				continue
 			}
 			if i.references(client, port.services) {
@@ -318,15 +322,17 @@ func reachedFromOutside(s *model.Service) bool {
 	return s.Type == corev1.ServiceTypeLoadBalancer || s.Type == corev1.ServiceTypeNodePort
 }
 
-func (i *impacts) declarations(client, server *model.Workload, port model.Port) []string {
-	var origins []string
+// declarations are the rules that declare a call, and whether all of them are for some requests only.
+func (i *impacts) declarations(client, server *model.Workload, port model.Port) (origins []string, requests bool) {
+	requests = true
 	for _, d := range i.declared[pair{client.ID, server.ID}] {
 		if slices.ContainsFunc(d.ports, func(p model.Port) bool { return p.Contains(port.Protocol, port.Number) }) {
 			origins = append(origins, d.origin)
+			requests = requests && d.requests
 		}
 	}
 	slices.Sort(origins)
-	return slices.Compact(origins)
+	return slices.Compact(origins), requests
 }
 
 func (i *impacts) references(client *model.Workload, services []*model.Service) bool {
