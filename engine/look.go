@@ -38,6 +38,7 @@ const (
 // ViewOptions say what to look at.
 type ViewOptions struct {
 	Options
+	// Level is Workloads where it is empty, When is Auto.
 	Level Level
 	When  When
 }
@@ -56,7 +57,7 @@ type View struct {
 
 // Look reads a snapshot as one state.
 func Look(s *intent.Snapshot, o ViewOptions) View {
-	if o.When == Planned || o.When == Auto && enforces(s) {
+	if o.When == Planned || o.When != Current && enforces(s) {
 		r := Run(s, o.Options)
 		v := View{Model: r.Model, Planned: true, Problems: r.Problems, Unknown: s.Unknown}
 		v.judge(r.Plan.After(r.Model.Existing, false), o.Level)
