@@ -5,7 +5,7 @@ import "floe.dev/palisade/model"
 // Input is one state of a cluster, with the readers of its objects.
 type Input struct {
 	Cluster *model.Cluster
-	// Namespaces with their labels, sorted by name.
+	// Namespaces with their labels, sorted by name: those of all workloads among them.
 	Namespaces []model.Namespace
 	// Workloads with Services and Facts, sorted by model.CompareWorkloadIDs.
 	Workloads []model.Workload
