@@ -80,10 +80,9 @@ func Run(s *intent.Snapshot, o Options) Result {
 // leave the plan so: it comes back as warnings.
 func impact(m *model.Model, p *plan.Plan) ([]plan.Impact, []model.Problem) {
 	m = peers(m, Workloads)
-	before, problems := State(m, m.Existing)
-	after, more := State(m, p.After(m.Existing, true))
+	before, after, problems := states(m, m.Existing, p.After(m.Existing, true))
 	list := plan.Impacts(m, before, after)
-	problems = slices.Concat(problems, more, notJudged(m.Existing))
+	problems = append(problems, notJudged(m.Existing)...)
 	for i := range problems {
 		if problems[i].Severity == model.Error {
 			problems[i].Severity = model.Warning

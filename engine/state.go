@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sync"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,6 +30,16 @@ func State(m *model.Model, objects []model.Object) (verdict.Input, []model.Probl
 		problems = append(problems, reader.Problems()...)
 	}
 	return in, problems
+}
+
+// states prepares two states of a model's cluster, at the same time.
+func states(m *model.Model, before, after []model.Object) (was, is verdict.Input, problems []model.Problem) {
+	var more []model.Problem
+	var other sync.WaitGroup
+	other.Go(func() { was, problems = State(m, before) })
+	is, more = State(m, after)
+	other.Wait()
+	return was, is, slices.Concat(problems, more)
 }
 
 // networkPolicies are those among some objects.

@@ -103,7 +103,30 @@ func newSide(in Input, t *tables) *side {
 	return s
 }
 
-// asked is what the readers say of one workload.
+// told is what the readers say of one workload.
+type told struct {
+	egress, ingress  *model.Filter
+	filters, between []*model.Filter
+	sender, receiver string
+}
+
+// ask asks the readers about every workload. It touches nothing that other sides use.
+func (s *side) ask() []told {
+	answers := make([]told, len(s.in.Workloads))
+	for i := range s.in.Workloads {
+		w, a := &s.in.Workloads[i], &answers[i]
+		if s.in.Network != nil && !w.Spec.HostNetwork {
+			a.egress, a.ingress = s.in.Network.Egress(w), s.in.Network.Ingress(w)
+		}
+		if s.in.Mesh != nil {
+			a.filters, a.between = s.in.Mesh.Filters(w), s.in.Mesh.Between(w)
+			a.sender, a.receiver = s.in.Mesh.Sender(w), s.in.Mesh.Receiver(w)
+		}
+	}
+	return answers
+}
+
+// asked is what the readers say of one workload, in numbers.
 type asked struct {
 	egress, ingress  filterID
 	mesh             uint32
@@ -111,24 +134,19 @@ type asked struct {
 	relayed          bool
 }
 
-// ask asks the readers about every workload.
-func (s *side) ask() []asked {
-	answers := make([]asked, len(s.in.Workloads))
-	for i := range s.in.Workloads {
-		w, a := &s.in.Workloads[i], &answers[i]
-		if s.in.Network != nil && !w.Spec.HostNetwork {
-			a.egress, a.ingress = s.filter(s.in.Network.Egress(w)), s.filter(s.in.Network.Ingress(w))
+// number numbers what the readers say.
+func (s *side) number(answers []told) []asked {
+	numbers := make([]asked, len(answers))
+	for i := range answers {
+		t, a := &answers[i], &numbers[i]
+		a.egress, a.ingress, a.mesh = s.filter(t.egress), s.filter(t.ingress), s.list(t.filters)
+		for _, f := range t.between {
+			s.filter(f)
+			a.relayed = true
 		}
-		if s.in.Mesh != nil {
-			a.mesh = s.list(s.in.Mesh.Filters(w))
-			for _, f := range s.in.Mesh.Between(w) {
-				s.filter(f)
-				a.relayed = true
-			}
-			a.sender, a.receiver = s.senders.id(s.in.Mesh.Sender(w)), s.receivers.id(s.in.Mesh.Receiver(w))
-		}
+		a.sender, a.receiver = s.senders.id(t.sender), s.receivers.id(t.receiver)
 	}
-	return answers
+	return numbers
 }
 
 func (s *side) filter(f *model.Filter) filterID {

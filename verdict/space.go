@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"floe.dev/palisade/model"
 )
@@ -43,28 +44,41 @@ type class struct {
 	members []uint32
 }
 
-// newSpace prepares one or two states.
+// newSpace prepares one or two states. What each takes by itself is done at the same time.
 func newSpace(inputs ...Input) *space {
 	sp := &space{tables: newTables()}
+	for _, in := range inputs {
+		sp.sides = append(sp.sides, newSide(in, sp.tables))
+	}
+	told := make([][]told, len(inputs))
+	sp.each(func(i int, s *side) { told[i] = s.ask() })
 	answers := make([][]asked, len(inputs))
 	var prefixes []netip.Prefix
-	for i, in := range inputs {
-		s := newSide(in, sp.tables)
-		answers[i] = s.ask()
+	for i, s := range sp.sides {
+		answers[i] = s.number(told[i])
 		prefixes = append(prefixes, s.prefixes()...)
-		sp.sides = append(sp.sides, s)
 	}
 	p := newPartition(prefixes)
-	for i, s := range sp.sides {
+	sp.each(func(i int, s *side) {
 		s.gather(answers[i], p)
 		s.match()
-	}
+	})
 	sp.join()
 	sp.classify()
 	for i := range sp.sides {
 		sp.views = append(sp.views, sp.newView(i))
 	}
 	return sp
+}
+
+// each does something for all sides, at the same time. It may touch nothing that they share.
+func (sp *space) each(do func(i int, s *side)) {
+	var all sync.WaitGroup
+	for i, s := range sp.sides[1:] {
+		all.Go(func() { do(i+1, s) })
+	}
+	do(0, sp.sides[0])
+	all.Wait()
 }
 
 // join lists the members of all sides, workloads by their names.
