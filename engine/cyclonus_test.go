@@ -229,4 +229,3 @@ func peerAt(m *verdict.Map, e verdict.End) string {
 	}
 	return ""
 }
-

@@ -80,7 +80,7 @@ func Run(s *intent.Snapshot, o Options) Result {
 // leave the plan so: it comes back as warnings.
 func impact(m *model.Model, p *plan.Plan) ([]plan.Impact, []model.Problem) {
 	m = peers(m, Workloads)
-	before, after, problems := states(m, m.Existing, p.After(m.Existing, true))
+	before, after, problems := States(m, m.Existing, p.After(m.Existing, true))
 	list := plan.Impacts(m, before, after)
 	problems = append(problems, notJudged(m.Existing)...)
 	for i := range problems {

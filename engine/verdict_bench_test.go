@@ -40,7 +40,7 @@ var cityMeshes = []cityMesh{
 	{name: "none"},
 	{name: "sidecar", mesh: model.Mesh{Kind: model.MeshIstio, Namespace: "istio-system", TrustDomain: "corp.example"}, labels: map[string]string{"istio-injection": "enabled"}},
 	{name: "ambient", mesh: model.Mesh{Kind: model.MeshIstio, Namespace: "istio-system", TrustDomain: "corp.example"}, labels: map[string]string{"istio.io/dataplane-mode": "ambient"}, tunnel: ", {port: 15008}"},
-	{name: "linkerd", mesh: model.Mesh{Kind: model.MeshLinkerd, Namespace: "linkerd", TrustDomain: "corp.example"}, annotations: map[string]string{"linkerd.io/inject": "enabled"}, tunnel: ", {port: 4143}"},
+	{name: "linkerd", mesh: model.Mesh{Kind: model.MeshLinkerd, Namespace: "linkerd", TrustDomain: "corp.example", Linkerd: model.LinkerdFacts{Transport: "transport-header", DefaultInboundPolicy: "deny"}}, annotations: map[string]string{"linkerd.io/inject": "enabled"}, tunnel: ", {port: 4143}"},
 }
 
 // newCity makes a model of pods, and the objects before and after a change: before
@@ -238,8 +238,7 @@ func BenchmarkDifference(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				was, _ := engine.State(city, before)
-				is, _ := engine.State(city, after)
+				was, is, _ := engine.States(city, before, after)
 				d := verdict.Compare(was, is)
 				b.ReportMetric(float64(len(d.Groups())), "groups")
 			}

@@ -2,8 +2,8 @@ package model
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -40,14 +40,17 @@ func (p Port) Contains(protocol corev1.Protocol, number int32) bool {
 
 // String is "8080/TCP" or "8000-8100/UDP".
 func (p Port) String() string {
+	text := make([]byte, 0, len("65535-65535/SCTP"))
 	switch {
 	case p.Number == 0:
-		return "any/" + string(p.Protocol)
+		text = append(text, "any"...)
 	case p.Last() > p.Number:
-		return fmt.Sprintf("%d-%d/%s", p.Number, p.End, p.Protocol)
+		text = append(strconv.AppendInt(text, int64(p.Number), 10), '-')
+		text = strconv.AppendInt(text, int64(p.End), 10)
 	default:
-		return fmt.Sprintf("%d/%s", p.Number, p.Protocol)
+		text = strconv.AppendInt(text, int64(p.Number), 10)
 	}
+	return string(append(append(text, '/'), p.Protocol...))
 }
 
 // ComparePorts orders by protocol (TCP, UDP, SCTP happen to sort well enough by name), number, end.

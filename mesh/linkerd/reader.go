@@ -39,46 +39,67 @@ func NewReader(m *model.Model, objects []model.Object) *Reader {
 		servers: map[string][]serverEntry{}, authorizations: map[string][]authorization{}, routes: map[string][]routeEntry{},
 		identities: map[[2]string]*identityList{}, networks: map[[2]string]*networkList{}, filters: map[string]*model.Filter{},
 	}
-	list := slices.Clone(objects)
-	slices.SortStableFunc(list, byAge)
-	// Policies refer to authentications, of any namespace.
-	for _, kinds := range []map[string]func(*model.Object){{
-		policyGroup + " MeshTLSAuthentication": r.addIdentities,
-		policyGroup + " NetworkAuthentication": r.addNetworks,
-	}, {
-		policyGroup + " Server":              r.addServer,
-		policyGroup + " ServerAuthorization": r.addServerAuthorization,
-		policyGroup + " AuthorizationPolicy": r.addPolicy,
-		policyGroup + " HTTPRoute":           r.addRoute,
-		gatewayGroup + " HTTPRoute":          r.addRoute,
-		gatewayGroup + " GRPCRoute":          r.addRoute,
-	}} {
-		for i := range list {
-			ref := list[i].Ref()
-			if add := kinds[ref.Group()+" "+ref.Kind]; add != nil {
-				add(&list[i])
-			}
-		}
-	}
+	r.read(objects)
 	r.skipping = slices.ContainsFunc(m.Workloads, func(w model.Workload) bool { return len(skippedBy(&w).ports) > 0 })
 	return r
 }
 
-// byAge orders objects as Linkerd does where only the oldest counts: by
+// read takes the objects that count, the oldest first: policies refer to
+// authentications of any namespace, so these come before all others.
+func (r *Reader) read(objects []model.Object) {
+	add := map[[2]string]func(*model.Object){
+		{policyGroup, "MeshTLSAuthentication"}: r.addIdentities,
+		{policyGroup, "NetworkAuthentication"}: r.addNetworks,
+		{policyGroup, "Server"}:                r.addServer,
+		{policyGroup, "ServerAuthorization"}:   r.addServerAuthorization,
+		{policyGroup, "AuthorizationPolicy"}:   r.addPolicy,
+		{policyGroup, "HTTPRoute"}:             r.addRoute,
+		{gatewayGroup, "HTTPRoute"}:            r.addRoute,
+		{gatewayGroup, "GRPCRoute"}:            r.addRoute,
+	}
+	var first, then []aged
+	for i := range objects {
+		ref := objects[i].Ref()
+		a := aged{object: &objects[i], name: ref.Name, add: add[[2]string{ref.Group(), ref.Kind}]}
+		switch {
+		case a.add == nil:
+			continue
+		case ref.Kind == "MeshTLSAuthentication" || ref.Kind == "NetworkAuthentication":
+			first = append(first, a)
+		default:
+			a.owned = objects[i].Owned()
+			a.born, _ = objects[i].Map("metadata")["creationTimestamp"].(string)
+			then = append(then, a)
+		}
+	}
+	slices.SortStableFunc(then, compareAges)
+	for _, list := range [][]aged{first, then} {
+		for i := range list {
+			list[i].add(list[i].object)
+		}
+	}
+}
+
+// aged is an object that counts, with what its age is told by.
+type aged struct {
+	object *model.Object
+	add    func(*model.Object)
+	name   string
+	born   string
+	owned  bool
+}
+
+// compareAges orders objects as Linkerd does where only the oldest counts: by
 // creationTimestamp (RFC 3339 sorts as text), then by name. Without timestamps, as
 // in a folder, somebody else's is taken for older than ours.
-func byAge(a, b model.Object) int {
-	born := func(o *model.Object) string {
-		text, _ := o.Map("metadata")["creationTimestamp"].(string)
-		return text
-	}
-	if a.Owned() != b.Owned() && born(&a) == born(&b) {
-		if a.Owned() {
+func compareAges(a, b aged) int {
+	if a.owned != b.owned && a.born == b.born {
+		if a.owned {
 			return 1
 		}
 		return -1
 	}
-	return cmp.Or(cmp.Compare(born(&a), born(&b)), cmp.Compare(a.Ref().Name, b.Ref().Name))
+	return cmp.Or(cmp.Compare(a.born, b.born), cmp.Compare(a.name, b.name))
 }
 
 // Problems are objects that could not be read.
