@@ -58,3 +58,12 @@ func assertStable(t *testing.T, paths []string, mesh string) {
 		assert.Contains(t, planned, "\nPlan: 0 to create, 0 to change, 0 to delete, ")
 	}
 }
+
+// The picture of the README is what its command draws.
+func TestThePictureOfTheREADMEIsWhatTheCommandDraws(t *testing.T) {
+	drawn, notes, code := palisade(t, "map", "-f", "../../examples/floe", "--focus", "floe-sales-domain/*", "-o", "svg")
+	require.Equal(t, exitClean, code, notes)
+	there, err := os.ReadFile("../../docs/map.svg")
+	require.NoError(t, err)
+	assert.Equal(t, string(there), drawn, "draw docs/map.svg anew")
+}
