@@ -1,6 +1,10 @@
 package plan
 
-import "floe.dev/palisade/model"
+import (
+	"maps"
+
+	"floe.dev/palisade/model"
+)
 
 // After is what objects will be there once the plan is carried out. With observed
 // it is carried out in namespaces whose profile only observes as well. Of Namespaces
@@ -21,7 +25,7 @@ func (p Plan) After(existing []model.Object, observed bool) []model.Object {
 		case !changes:
 			after = append(after, o)
 		case desired != nil:
-			after = append(after, *desired)
+			after = append(after, aged(*desired, o))
 		}
 		delete(changed, id)
 	}
@@ -31,4 +35,19 @@ func (p Plan) After(existing []model.Object, observed bool) []model.Object {
 		}
 	}
 	return after
+}
+
+// aged is an object as it will be once written over another: as old as that one,
+// for meshes ask which of two is older.
+func aged(desired, there model.Object) model.Object {
+	born, known := there.Map("metadata")["creationTimestamp"]
+	meta := desired.Map("metadata")
+	if !known || meta == nil {
+		return desired
+	}
+	tree, metadata := maps.Clone(desired.Tree), maps.Clone(meta)
+	metadata["creationTimestamp"] = born
+	tree["metadata"] = metadata
+	desired.Tree = tree
+	return desired
 }

@@ -176,3 +176,21 @@ func assertGolden(t *testing.T, path, got string) {
 	require.NoError(t, err)
 	assert.Equal(t, string(want), got)
 }
+
+func TestWhatIsWrittenOverAnObjectIsAsOldAsThatObject(t *testing.T) {
+	old := model.ObjectFrom(map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"a": "1"},
+		"metadata": map[string]any{"name": "palisade-x", "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": map[string]any{model.ManagedByLabel: model.ManagedByValue}},
+	}, model.PhaseAllow)
+	old.Tree["metadata"].(map[string]any)["creationTimestamp"] = "2026-01-01T00:00:00Z"
+	wanted := model.ObjectFrom(map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"a": "2"},
+		"metadata": map[string]any{"name": "palisade-x", "namespace": "shop", "labels": map[string]any{model.ManagedByLabel: model.ManagedByValue}},
+	}, model.PhaseAllow)
+	p := plan.Plan{Changes: []plan.Change{{Action: plan.Update, Ref: wanted.Ref(), Desired: &wanted, Existing: &old}}}
+	after := p.After([]model.Object{old}, false)
+	require.Len(t, after, 1)
+	assert.Equal(t, "2", after[0].Map("data")["a"])
+	assert.Equal(t, "2026-01-01T00:00:00Z", after[0].Map("metadata")["creationTimestamp"])
+	assert.NotContains(t, wanted.Map("metadata"), "creationTimestamp", "what will be written stays as it is")
+}

@@ -83,7 +83,7 @@ func Explanations(asked []Asked, problems []model.Problem) ExplanationDocument {
 func explained(a *Asked) ExplainedConnection {
 	c := ExplainedConnection{
 		From: a.Question.From.ID(), To: a.Question.To.ID(), Service: a.Service, Port: a.Question.Port.Number, Protocol: string(a.Question.Port.Protocol),
-		Verdict: a.Decision.String(), Protection: a.Protection.String(), Identity: a.Identity.String(), Reason: a.Explanation.Reason(), Layers: []ExplainedLayer{},
+		Verdict: a.Decision.String(), Protection: a.Protection.String(), Identity: a.Identity.String(), Reason: a.Reason(), Layers: []ExplainedLayer{},
 	}
 	for i := range a.Answers {
 		c.Layers = append(c.Layers, explainedLayer(&a.Answers[i], &a.Explanation))

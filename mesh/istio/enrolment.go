@@ -20,6 +20,7 @@ const (
 	dataplaneLabel       = "istio.io/dataplane-mode"
 	tunnelLabel          = "networking.istio.io/tunnel"
 	tlsModeLabel         = "security.istio.io/tlsMode"
+	gatewayGroup         = "gateway.networking.k8s.io"
 	gatewayNameLabel     = "gateway.networking.k8s.io/gateway-name"
 	gatewayClassLabel    = "gateway.networking.k8s.io/gateway-class-name"
 	gatewayManagedLabel  = "gateway.istio.io/managed"
@@ -32,6 +33,10 @@ const (
 	statusAnnotation      = "sidecar.istio.io/status"
 	redirectionAnnotation = "ambient.istio.io/redirection"
 	templatesAnnotation   = "inject.istio.io/templates"
+
+	// The values of gatewayManagedLabel on what Istio runs for waypoints and for gateways between networks.
+	meshController     = "istio.io-mesh-controller"
+	eastWestController = "istio.io-eastwest-controller"
 
 	proxyContainer  = "istio-proxy"
 	waypointClass   = "istio-waypoint"

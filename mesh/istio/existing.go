@@ -67,19 +67,31 @@ func selects(labels, pod map[string]string) bool {
 }
 
 // byAge orders objects as Istio does where only the oldest counts: by
-// creationTimestamp (RFC 3339 sorts as text), then by name. Without timestamps, as
-// in a folder, somebody else's is taken for older than ours.
+// creationTimestamp (RFC 3339 sorts as text), then by name. One without a timestamp
+// beside one that has it is yet to be created. Without any, as in a folder,
+// somebody else's is taken for older than ours.
 func byAge(a, b model.Object) int {
-	if a.Owned() != b.Owned() && text(&a, "metadata", "creationTimestamp") == text(&b, "metadata", "creationTimestamp") {
-		if a.Owned() {
-			return 1
-		}
+	before, after := text(&a, "metadata", "creationTimestamp"), text(&b, "metadata", "creationTimestamp")
+	switch {
+	case before == "" && after == "":
+		return cmp.Or(last(a.Owned(), b.Owned()), cmp.Compare(a.Ref().Name, b.Ref().Name))
+	case before == "" || after == "":
+		return last(before == "", after == "")
+	default:
+		return cmp.Or(cmp.Compare(before, after), cmp.Compare(a.Ref().Name, b.Ref().Name))
+	}
+}
+
+// last orders what is so behind what is not.
+func last(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
 		return -1
 	}
-	return cmp.Or(
-		cmp.Compare(text(&a, "metadata", "creationTimestamp"), text(&b, "metadata", "creationTimestamp")),
-		cmp.Compare(a.Ref().Name, b.Ref().Name),
-	)
 }
 
 // peerAuthentication finds the PeerAuthentication that counts among those of

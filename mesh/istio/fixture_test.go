@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -43,16 +44,18 @@ type fixtureWorkload struct {
 	Selector       *metav1.LabelSelector `json:"selector"`
 	ServiceAccount string                `json:"serviceAccount"`
 	Running        bool                  `json:"running"`
+	Addresses      []netip.Addr          `json:"addresses"`
 	Spec           corev1.PodSpec        `json:"spec"`
 	Relaxed        []model.Relaxation    `json:"relaxed"`
 }
 
 type fixtureService struct {
-	Name       string               `json:"name"`
-	Labels     map[string]string    `json:"labels"`
-	Selector   map[string]string    `json:"selector"`
-	ClusterIPs []string             `json:"clusterIPs"`
-	Ports      []corev1.ServicePort `json:"ports"`
+	Name        string               `json:"name"`
+	Labels      map[string]string    `json:"labels"`
+	Annotations map[string]string    `json:"annotations"`
+	Selector    map[string]string    `json:"selector"`
+	ClusterIPs  []string             `json:"clusterIPs"`
+	Ports       []corev1.ServicePort `json:"ports"`
 }
 
 type fixtureFlow struct {
@@ -79,8 +82,18 @@ func loadFixture(t *testing.T, file string) (*Dialect, *model.Model) {
 
 func parseFixture(t *testing.T, text string) (*Dialect, *model.Model) {
 	t.Helper()
+	return readFixture(t, text).model(t)
+}
+
+func readFixture(t *testing.T, text string) *fixture {
+	t.Helper()
 	var f fixture
 	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &f))
+	return &f
+}
+
+func (f *fixture) model(t *testing.T) (*Dialect, *model.Model) {
+	t.Helper()
 	f.Mesh.Kind = model.MeshIstio
 	m := &model.Model{Cluster: model.Cluster{Domain: f.Domain, Mesh: f.Mesh, DNS: f.DNS}, Held: f.Held}
 	for _, n := range f.Namespaces {
@@ -117,7 +130,7 @@ func (n fixtureNamespace) model() model.Namespace {
 
 func (s fixtureService) model() model.Service {
 	namespace, name, _ := strings.Cut(s.Name, "/")
-	return model.Service{Namespace: namespace, Name: name, Labels: s.Labels, Selector: s.Selector, ClusterIPs: s.ClusterIPs, Ports: s.Ports}
+	return model.Service{Namespace: namespace, Name: name, Labels: s.Labels, Annotations: s.Annotations, Selector: s.Selector, ClusterIPs: s.ClusterIPs, Ports: s.Ports}
 }
 
 func (w fixtureWorkload) model(m *model.Model) model.Workload {
@@ -137,7 +150,7 @@ func (w fixtureWorkload) model(m *model.Model) model.Workload {
 	workload := model.Workload{
 		ID: model.WorkloadID{Namespace: namespace, Kind: w.Kind, Name: name}, APIVersion: "apps/v1",
 		Labels: w.Labels, Annotations: w.Annotations, Selector: *w.Selector, ServiceAccount: w.ServiceAccount,
-		Spec: w.Spec, Running: w.Running, Relaxed: w.Relaxed, Replicas: 1,
+		Spec: w.Spec, Running: w.Running, Addresses: w.Addresses, Relaxed: w.Relaxed, Replicas: 1,
 	}
 	if n := m.Namespace(namespace); n != nil {
 		workload.NamespaceLabels = n.Labels

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"floe.dev/palisade/model"
 )
 
@@ -39,12 +37,6 @@ func (a *authorization) expressible(f *model.Flow) (*model.Flow, bool) {
 	return &copied, true
 }
 
-// tcpProtocols are the names by which a Service declares that a port is no HTTP (pkg/config/protocol/instance.go).
-var tcpProtocols = []string{"tcp", "https", "tls", "mongo", "redis", "mysql"}
-
-// tcpByNumber are ports that Istio takes for TCP where their Service declares nothing (pkg/config/kube/conversion.go).
-var tcpByNumber = []int32{25, 53, 3306, 27017}
-
 // unseenHTTP says that requests cannot be told apart on ports that a Service
 // declares as TCP: the proxy sees connections there, and rules on methods and
 // paths never match.
@@ -62,17 +54,4 @@ func (a *authorization) unseenHTTP(f *model.Flow, w *model.Workload, ports []uin
 				"name the port http or http2, or set appProtocol; or drop http from the rule")
 		}
 	}
-}
-
-func declaredTCP(p corev1.ServicePort) bool {
-	name := p.Name
-	if p.AppProtocol != nil {
-		name = *p.AppProtocol
-		if strings.HasPrefix(name, "kubernetes.io/") {
-			return name == "kubernetes.io/wss"
-		}
-	}
-	prefix, _, _ := strings.Cut(strings.ToLower(name), "-")
-	known := slices.Contains([]string{"http", "http2", "http_proxy", "grpc", "udp"}, prefix)
-	return slices.Contains(tcpProtocols, prefix) || !known && slices.Contains(tcpByNumber, p.Port)
 }

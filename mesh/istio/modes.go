@@ -22,8 +22,9 @@ const (
 type peerAuthentication struct {
 	number int
 	ref    model.Ref
-	// selector is nil for one of a whole namespace, or of the mesh.
+	// selector is nil for one of a whole namespace, or of the mesh; empty tells that it has one that says nothing.
 	selector map[string]string
+	empty    bool
 	// mode is empty where it is UNSET.
 	mode  string
 	ports map[int32]string
@@ -32,9 +33,11 @@ type peerAuthentication struct {
 func (r *Reader) addPeerAuthentication(o *model.Object) {
 	ref := o.Ref()
 	p := peerAuthentication{number: len(r.peers[ref.Namespace]), ref: ref, selector: matchLabels(o, "selector", "matchLabels"), mode: mtlsMode(o), ports: map[int32]string{}}
-	for port, value := range o.Map("spec", "portLevelMtls") {
+	p.empty = p.selector == nil && o.Map("spec", "selector") != nil
+	levels := o.Map("spec", "portLevelMtls")
+	for _, port := range slices.Sorted(maps.Keys(levels)) {
 		number, err := strconv.ParseInt(port, 10, 32)
-		fields, ok := value.(map[string]any)
+		fields, ok := levels[port].(map[string]any)
 		if err != nil || !ok {
 			r.unreadable(o, fmt.Errorf("spec.portLevelMtls[%s] is no port with a mode", port))
 			continue
@@ -74,84 +77,169 @@ func (m *portModes) of(port int32) portMode {
 	return m.rest
 }
 
-// scoped finds the PeerAuthentication that counts in each scope, or nil: the
-// oldest of the mesh, of the namespace, and of those that select the pod. One with
-// a selector in the root namespace counts nowhere.
-func (r *Reader) scoped(w *model.Workload) [3]*peerAuthentication {
-	var found [3]*peerAuthentication
-	in := func(namespace string, scope int, counts func(*peerAuthentication) bool) {
-		list := r.peers[namespace]
-		if i := slices.IndexFunc(list, func(p peerAuthentication) bool { return counts(&p) }); i >= 0 {
-			found[scope] = &list[i]
-		}
-	}
-	whole := func(p *peerAuthentication) bool { return p.selector == nil }
-	in(r.root, 0, whole)
-	if w.ID.Namespace != r.root {
-		in(w.ID.Namespace, 1, whole)
-		in(w.ID.Namespace, 2, func(p *peerAuthentication) bool { return p.selector != nil && selects(p.selector, w.Labels) })
-	}
-	return found
+// scopes are the PeerAuthentications that count for a workload, or nil: that of
+// the mesh, that of its namespace, and its own.
+type scopes struct {
+	mesh, home, own *peerAuthentication
+	// converted are the first two in the eyes of those who turn the third into rules for ztunnel.
+	converted [2]*peerAuthentication
 }
 
-// modesOf resolves the portModes of a workload: the mesh's, the namespace's, the
-// workload's own, each where it is set, and those of single ports last. Sidecars
-// and ztunnel differ for ports (istio pilot/pkg/security/authn/policy_applier.go,
-// pilot/pkg/serviceregistry/ambient/authorization.go).
-func (r *Reader) modesOf(w *model.Workload) *portModes {
-	scopes := r.scoped(w)
-	key := w.ID.Namespace
-	for _, p := range scopes {
-		if p != nil {
-			key += fmt.Sprint("/", p.number)
-		} else {
-			key += "/"
+// scoped finds the oldest PeerAuthentication in each scope. One with a selector
+// in the root namespace counts nowhere. ztunnel knows none of the mesh that has an
+// empty selector (pilot/pkg/serviceregistry/ambient/workloads.go, fetchPeerAuthentications).
+func (r *Reader) scoped(w *model.Workload) scopes {
+	in := func(namespace string, counts func(*peerAuthentication) bool) *peerAuthentication {
+		list := r.peers[namespace]
+		if i := slices.IndexFunc(list, func(p peerAuthentication) bool { return counts(&p) }); i >= 0 {
+			return &list[i]
 		}
+		return nil
 	}
-	ztunnel := w.Facts.Mode == model.ModeAmbient
-	if ztunnel {
-		key += "z"
+	whole := func(p *peerAuthentication) bool { return p.selector == nil }
+	bare := func(p *peerAuthentication) bool { return p.selector == nil && !p.empty }
+	if w.ID.Namespace == r.root {
+		return scopes{mesh: in(r.root, whole)}
+	}
+	s := scopes{mesh: in(r.root, whole), home: in(w.ID.Namespace, whole)}
+	s.own = in(w.ID.Namespace, func(p *peerAuthentication) bool { return p.selector != nil && selects(p.selector, w.Labels) })
+	if w.Facts.Mode == model.ModeAmbient {
+		s.mesh = in(r.root, bare)
+		s.converted = [2]*peerAuthentication{s.mesh, in(w.ID.Namespace, bare)}
+	}
+	return s
+}
+
+// modesOf resolves the modes of a workload: the mesh's, the namespace's, the
+// workload's own, each where it is set, and those of single ports last
+// (istio pilot/pkg/security/authn/policy_applier.go).
+func (r *Reader) modesOf(w *model.Workload) *portModes {
+	s := r.scoped(w)
+	key := fmt.Sprint(w.ID.Namespace, w.Facts.Mode == model.ModeAmbient)
+	for _, p := range []*peerAuthentication{s.mesh, s.home, s.own} {
+		key += "/"
+		if p != nil {
+			key += itoa(p.number)
+		}
 	}
 	known := r.modes[key]
 	if known == nil {
-		known = resolve(scopes, ztunnel)
+		known = s.resolve()
+		if w.Facts.Mode == model.ModeAmbient {
+			s.throughZtunnel(known)
+		}
 		known.key = key
 		r.modes[key] = known
 	}
 	return known
 }
 
-func resolve(scopes [3]*peerAuthentication, ztunnel bool) *portModes {
+func (s *scopes) resolve() *portModes {
 	m := &portModes{rest: portMode{mode: permissive, cause: model.Cause{Message: "no PeerAuthentication sets a mode, and Istio's default is PERMISSIVE"}}}
-	parent := ""
-	for i, p := range scopes {
+	set := func(p *peerAuthentication) {
 		if p != nil && p.mode != "" {
 			m.rest = portMode{mode: p.mode, cause: model.Cause{Object: p.ref, Field: "spec.mtls.mode"}}
 		}
-		if i < 2 {
-			m.home, parent = m.rest.mode, m.rest.mode
-		}
 	}
-	own := scopes[2]
-	if own == nil {
+	set(s.mesh)
+	set(s.home)
+	m.home = m.rest.mode
+	set(s.own)
+	if s.own == nil {
 		return m
 	}
-	exempt := slices.ContainsFunc(slices.Collect(maps.Values(own.ports)), func(mode string) bool { return mode == permissive })
-	for _, port := range slices.Sorted(maps.Keys(own.ports)) {
-		mode := cmp.Or(own.ports[port], m.rest.mode)
-		if ztunnel && own.mode == "" && parent == strict && mode == disable && !exempt {
-			continue // ztunnel makes no exception of it: only PERMISSIVE calls for one
-		}
-		m.ports = append(m.ports, portMode{port, mode, model.Cause{Object: own.ref, Field: fmt.Sprintf("spec.portLevelMtls[%d].mode", port)}})
+	for _, port := range slices.Sorted(maps.Keys(s.own.ports)) {
+		m.ports = append(m.ports, portMode{port, cmp.Or(s.own.ports[port], m.rest.mode), model.Cause{Object: s.own.ref, Field: fmt.Sprintf("spec.portLevelMtls[%d].mode", port)}})
 	}
 	return m
+}
+
+// throughZtunnel makes of resolved modes what ztunnel is told: a workload is
+// STRICT as a whole, or heeds rules that stand for its ports. Where both are
+// due and which rules there are is decided in two places that do not always agree, so
+// that some ports are not what they should be, and all of them where the
+// namespace's mode is UNSET under a STRICT mesh (pilot/pkg/serviceregistry/ambient/authorization.go,
+// convertedSelectorPeerAuthentications and convertPeerAuthentication).
+func (s *scopes) throughZtunnel(m *portModes) {
+	if s.own == nil || len(s.own.ports) == 0 {
+		return
+	}
+	whole, heeds := s.heeded(m.rest.mode == strict)
+	rules := s.converter()
+	told := func(p *portMode) {
+		denies := whole || heeds && rules.denies(p.port)
+		if denies {
+			p.mode = strict
+		} else if p.mode == strict {
+			p.mode = permissive
+		}
+	}
+	told(&m.rest)
+	for i := range m.ports {
+		told(&m.ports[i])
+	}
+}
+
+func (p *peerAuthentication) is(mode string) bool { return p != nil && p.mode == mode }
+
+// has tells whether some port of the workload's own policy has one of two modes.
+func (p *peerAuthentication) has(mode, other string) bool {
+	for _, m := range p.ports {
+		if m == mode || m == other {
+			return true
+		}
+	}
+	return false
+}
+
+// heeded tells whether a workload is STRICT as a whole, and whether it heeds the rules of its ports.
+func (s *scopes) heeded(isStrict bool) (whole, heeds bool) {
+	switch {
+	case s.own.mode == strict:
+		heeds = s.own.has(permissive, disable)
+	case s.own.mode == "" && isStrict:
+		heeds = s.own.has(permissive, permissive) // DISABLE is forgotten
+	default:
+		heeds = s.own.has(strict, strict)
+	}
+	return isStrict && !heeds, heeds
+}
+
+// tunnelRules are what is left of a policy for ports: the ports that deny who has no
+// identity, those that are exempt, and whether every other port denies.
+type tunnelRules struct {
+	deny, exempt map[int32]bool
+	rest         bool
+}
+
+func (r *tunnelRules) denies(port int32) bool { return r.deny[port] || r.rest && !r.exempt[port] }
+
+func (s *scopes) converter() tunnelRules {
+	mesh, home, own := s.converted[0], s.converted[1], s.own
+	homeStrict, inherits := home.is(strict), own.mode == ""
+	meshStrict := mesh.is(strict) && (home == nil || home.mode == "")
+	// A STRICT mesh is taken to cover a port, even where the workload itself is not STRICT.
+	covered := own.mode == strict || inherits && homeStrict || meshStrict
+	exempts := own.mode == strict || inherits && (homeStrict || home == nil && mesh.is(strict))
+	rules := tunnelRules{deny: map[int32]bool{}, exempt: map[int32]bool{}}
+	for port, mode := range own.ports {
+		switch mode {
+		case strict:
+			rules.deny[port] = !covered
+		case permissive, disable:
+			rules.exempt[port] = exempts
+		}
+	}
+	rules.rest = exempts && own.has(permissive, disable)
+	return rules
 }
 
 // mtls is the filter of a workload's portModes: STRICT refuses whoever comes without
 // identity. What else a mode means shows in the ways of clients.
 func (r *Reader) mtls(w *model.Workload) *model.Filter {
 	m, g := r.modesOf(w), r.gapsOf(w)
-	return r.remembered("mtls "+m.key+g.key+string(w.Facts.Mode), func() *model.Filter {
+	key := fmt.Sprint("mtls ", m.key, g.key, w.Facts.Mode, r.refuses(w, permissive))
+	return r.remembered(key, func() *model.Filter {
 		f := &model.Filter{Layer: model.FilterMTLS, Otherwise: model.Allow, Rules: slices.Clone(g.rules)}
 		for _, p := range m.ports {
 			ports := []model.PortTerm{{Port: model.TCP(p.port)}}

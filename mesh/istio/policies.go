@@ -2,6 +2,7 @@ package istio
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,20 +95,25 @@ func (r *Reader) addPolicy(o *model.Object) {
 			p.unreadable, p.spec = true, authorizationSpec{Action: text(o, "spec", "action")}
 		}
 	}
-	if p.spec.TargetRef != nil {
-		p.spec.TargetRefs = append(p.spec.TargetRefs, *p.spec.TargetRef)
+	if p.spec.TargetRef != nil && len(p.spec.TargetRefs) == 0 {
+		p.spec.TargetRefs = []targetRef{*p.spec.TargetRef}
 	}
-	p.spec.Action = strings.ToUpper(p.spec.Action)
+	if p.spec.Action = strings.ToUpper(p.spec.Action); p.spec.Action == "" {
+		p.spec.Action = "ALLOW"
+	}
 	r.policies[ref.Namespace] = append(r.policies[ref.Namespace], p)
 }
 
 // enforcer is what judges by AuthorizationPolicies.
 type enforcer struct {
 	kind enforcerKind
-	// tcp are the ports that are declared to carry no HTTP: requests do not show there.
-	tcp []int32
+	// http are the ports where requests show, tcp those where they do not, disputed those
+	// where it is not known; on every other each connection is looked at.
+	http, tcp, disputed []int32
 	// at turns a port that policies name into those of the server; nil takes it as it is.
 	at func(port int32) []int32
+	// addresses are those that connections end at; none where they are not known.
+	addresses []netip.Addr
 }
 
 type enforcerKind int8
@@ -118,41 +124,66 @@ const (
 	grpc
 )
 
+// carry notes what ports carry.
+func (e *enforcer) carry(ports map[int32]carries) {
+	e.http, e.tcp, e.disputed = portsThat(ports, carriesHTTP), portsThat(ports, carriesTCP), portsThat(ports, disputed)
+}
+
+// enforcerOf is a workload's own proxy. What a gateway's ports carry is for its Gateway to say, and not known here.
+func (r *Reader) enforcerOf(w *model.Workload) enforcer {
+	e := enforcer{kind: envoy, addresses: w.Addresses}
+	switch {
+	case w.Facts.Mode == model.ModeAmbient:
+		e.kind = ztunnel
+	case w.Facts.Mode == model.ModeProxyless:
+		e.kind = grpc
+	case !isGateway(w):
+		e.carry(r.carriedTo(w))
+	}
+	return e
+}
+
 // authorization is the filter of a workload's own proxy.
 func (r *Reader) authorization(w *model.Workload) *model.Filter {
-	e := enforcer{kind: envoy, tcp: tcpPorts(w)}
-	switch w.Facts.Mode {
-	case model.ModeAmbient:
-		e = enforcer{kind: ztunnel}
-	case model.ModeProxyless:
-		e = enforcer{kind: grpc}
-	}
+	e := r.enforcerOf(w)
 	policies := r.policiesFor(w)
 	g := r.gapsOf(w)
-	key := fmt.Sprint("authz ", e.kind, e.tcp, w.ID.Namespace)
+	key := fmt.Sprint("authz ", e.kind, e.http, e.tcp, e.disputed, w.ID.Namespace)
 	for _, p := range policies {
 		key += fmt.Sprint("/", p.ref.Namespace, p.number)
+		if p.namesDestination() {
+			key += fmt.Sprint(w.ID, e.addresses)
+		}
 	}
 	return r.remembered(key+g.key+string(w.Facts.Mode), func() *model.Filter { return r.join(policies, e, g.rules) })
 }
 
+// namesDestination tells whether the server's addresses matter to a policy.
+func (p *authorizationPolicy) namesDestination() bool {
+	return slices.ContainsFunc(p.spec.Rules, func(rule authorizationRule) bool {
+		return slices.ContainsFunc(rule.When, func(when condition) bool { return when.Key == "destination.ip" })
+	})
+}
+
 // policiesFor are the policies that a workload's own proxy heeds: those of its
 // namespace and of the root's that select it. Policies with targetRefs are for
-// gateways and waypoints (pilot/pkg/model/policyattachment.go).
+// gateways and waypoints (pilot/pkg/model/policyattachment.go). To ztunnel, one
+// with an empty selector is given for no workload (pilot/pkg/serviceregistry/ambient/workloads.go, buildWorkloadPolicies).
 func (r *Reader) policiesFor(w *model.Workload) []*authorizationPolicy {
 	gateway := w.Labels[gatewayNameLabel]
 	return r.policiesIn([]string{r.root, w.ID.Namespace}, func(p *authorizationPolicy) bool {
-		if len(p.spec.TargetRefs) == 0 {
-			return p.spec.Selector == nil || selects(p.spec.Selector.MatchLabels, w.Labels)
+		if selector := p.spec.Selector; len(p.spec.TargetRefs) == 0 {
+			lost := selector != nil && selector.MatchLabels == nil && w.Facts.Mode == model.ModeAmbient
+			return selector == nil || !lost && selects(selector.MatchLabels, w.Labels)
 		}
 		return gateway != "" && slices.ContainsFunc(p.spec.TargetRefs, func(t targetRef) bool {
-			return t.isGateway(gateway) && p.ref.Namespace == w.ID.Namespace
+			return t.isGateway(gateway, w.ID.Namespace) && p.ref.Namespace == w.ID.Namespace
 		})
 	})
 }
 
-func (t *targetRef) isGateway(name string) bool {
-	return t.Group == "gateway.networking.k8s.io" && t.Kind == "Gateway" && t.Name == name
+func (t *targetRef) isGateway(name, namespace string) bool {
+	return t.Group == gatewayGroup && t.Kind == "Gateway" && t.Name == name && (t.Namespace == "" || t.Namespace == namespace)
 }
 
 func (r *Reader) policiesIn(namespaces []string, heeds func(*authorizationPolicy) bool) []*authorizationPolicy {
@@ -161,7 +192,7 @@ func (r *Reader) policiesIn(namespaces []string, heeds func(*authorizationPolicy
 	for _, namespace := range slices.Compact(namespaces) {
 		list := r.policies[namespace]
 		for i := range list {
-			if p := &list[i]; !p.dryRun && heeds(p) {
+			if p := &list[i]; heeds(p) {
 				found = append(found, p)
 			}
 		}
@@ -169,22 +200,34 @@ func (r *Reader) policiesIn(namespaces []string, heeds func(*authorizationPolicy
 	return found
 }
 
+// enforces tells whether policies count. Those in dry run do not, but gRPC does not
+// know of it (pilot/pkg/networking/grpcgen/lds.go), and of CUSTOM they still ask the
+// provider (pilot/pkg/security/authz/builder/builder.go).
+func (e *enforcer) enforces(p *authorizationPolicy) bool {
+	switch p.spec.Action {
+	case "CUSTOM":
+		return e.kind == envoy // neither ztunnel nor gRPC knows it
+	case "ALLOW", "DENY":
+		return !p.dryRun || e.kind == grpc
+	default:
+		return false
+	}
+}
+
 // join makes one filter of policies: CUSTOM and DENY are judged before ALLOW, and
 // where some ALLOW is there one has to match (pilot/pkg/security/authz/builder/builder.go).
 func (r *Reader) join(policies []*authorizationPolicy, e enforcer, first []model.FilterRule) *model.Filter {
 	f := &model.Filter{Layer: model.FilterAuthorization, Otherwise: model.Allow, Rules: slices.Clone(first)}
-	for _, action := range []string{"CUSTOM", "DENY", ""} {
+	for _, action := range []string{"CUSTOM", "DENY", "ALLOW"} {
 		for _, p := range policies {
-			if p.spec.Action == action || action == "" && p.spec.Action == "ALLOW" {
-				f.Rules = append(f.Rules, r.rulesOf(p, &e)...)
+			if p.spec.Action != action || !e.enforces(p) {
+				continue
 			}
-		}
-	}
-	for _, p := range policies {
-		allows := p.spec.Action == "" || p.spec.Action == "ALLOW"
-		if allows && (e.kind != grpc || len(p.spec.Rules) > 0) {
-			f.Otherwise = model.Deny
-			f.Because = append(f.Because, model.Cause{Object: p.ref, Field: "spec.rules"})
+			f.Rules = append(f.Rules, r.rulesOf(p, &e)...)
+			if action == "ALLOW" && (e.kind != grpc || p.unreadable || slices.ContainsFunc(p.spec.Rules, func(rule authorizationRule) bool { return rule.known() })) {
+				f.Otherwise = model.Deny
+				f.Because = append(f.Because, model.Cause{Object: p.ref, Field: "spec.rules"})
+			}
 		}
 	}
 	return f
@@ -192,15 +235,12 @@ func (r *Reader) join(policies []*authorizationPolicy, e enforcer, first []model
 
 // rulesOf turns the rules of one policy into those of a filter.
 func (r *Reader) rulesOf(p *authorizationPolicy, e *enforcer) []model.FilterRule {
-	effect, unknown := model.Allow, ""
+	effect, unknown := model.Deny, ""
 	switch p.spec.Action {
-	case "DENY":
-		effect = model.Deny
+	case "ALLOW":
+		effect = model.Allow
 	case "CUSTOM":
-		if e.kind != envoy {
-			return nil // neither ztunnel nor gRPC knows it
-		}
-		effect, unknown = model.Deny, fmt.Sprintf("the external provider %q decides", p.spec.Provider.Name)
+		unknown = fmt.Sprintf("the external provider %q decides", p.spec.Provider.Name)
 	}
 	if p.unreadable {
 		return []model.FilterRule{{Effect: effect, Unknown: "the policy cannot be read", Cause: model.Cause{Object: p.ref, Field: "spec"}}}
@@ -217,18 +257,4 @@ func (r *Reader) rulesOf(p *authorizationPolicy, e *enforcer) []model.FilterRule
 		}
 	}
 	return rules
-}
-
-// tcpPorts are the container ports that some Service declares to carry no HTTP.
-func tcpPorts(w *model.Workload) []int32 {
-	var ports []int32
-	for _, s := range w.Services {
-		for _, p := range s.Ports {
-			if number := int32(targetPort(p, w)); declaredTCP(p) && number > 0 {
-				ports = append(ports, number)
-			}
-		}
-	}
-	slices.Sort(ports)
-	return slices.Compact(ports)
 }

@@ -24,8 +24,10 @@ type Reader struct {
 	// peers and policies are PeerAuthentications and AuthorizationPolicies by namespace, the oldest first.
 	peers    map[string][]peerAuthentication
 	policies map[string][]authorizationPolicy
-	rules    []destinationRule
+	rules    ruleIndex
 	scopes   map[string][]sidecarScope
+	// limited tells that some Service is hidden from some namespaces.
+	limited  bool
 	gateways map[[2]string]*model.Object
 	// waypoints are the workloads that run them, by namespace and name.
 	waypoints map[[2]string]*model.Workload
@@ -42,7 +44,7 @@ func NewReader(m *model.Model, objects []model.Object) *Reader {
 		mesh: m.Cluster.Mesh, root: rootNamespace(&m.Cluster.Mesh), domain: m.Cluster.Domain, m: m,
 		peers: map[string][]peerAuthentication{}, policies: map[string][]authorizationPolicy{},
 		scopes: map[string][]sidecarScope{}, gateways: map[[2]string]*model.Object{}, waypoints: map[[2]string]*model.Workload{},
-		modes: map[string]*portModes{}, filters: map[string]*model.Filter{},
+		modes: map[string]*portModes{}, filters: map[string]*model.Filter{}, limited: limited(m.Services),
 	}
 	read := readExisting(objects, r.root)
 	for _, list := range [][]model.Object{read.peerAuthentications, read.authorizationPolicies, read.destinationRules, read.sidecars} {
@@ -54,9 +56,7 @@ func NewReader(m *model.Model, objects []model.Object) *Reader {
 	for i := range read.authorizationPolicies {
 		r.addPolicy(&read.authorizationPolicies[i])
 	}
-	for i := range read.destinationRules {
-		r.addRule(&read.destinationRules[i])
-	}
+	r.readRules(read.destinationRules)
 	for i := range read.sidecars {
 		r.addScope(&read.sidecars[i])
 	}
@@ -89,7 +89,7 @@ func Implied(m *model.Model, objects []model.Object) []model.Workload {
 	for i := range objects {
 		o := &objects[i]
 		ref := o.Ref()
-		if ref.Group() != "gateway.networking.k8s.io" || ref.Kind != "Gateway" || text(o, "spec", "gatewayClassName") != waypointClass {
+		if ref.Group() != gatewayGroup || ref.Kind != "Gateway" || text(o, "spec", "gatewayClassName") != waypointClass {
 			continue
 		}
 		runs := slices.ContainsFunc(m.WorkloadsIn(ref.Namespace), func(w model.Workload) bool { return w.Labels[gatewayNameLabel] == ref.Name })
@@ -108,7 +108,7 @@ func impliedWaypoint(m *model.Model, o *model.Object) model.Workload {
 		labels[key] = value
 	}
 	for key, value := range map[string]string{
-		gatewayNameLabel: ref.Name, gatewayClassLabel: waypointClass, gatewayManagedLabel: "istio.io-mesh-controller",
+		gatewayNameLabel: ref.Name, gatewayClassLabel: waypointClass, gatewayManagedLabel: meshController,
 		dataplaneLabel: "none", injectLabel: "false",
 	} {
 		labels[key] = value
@@ -161,14 +161,16 @@ func (r *Reader) gapsOf(w *model.Workload) gaps {
 		if !b.Inbound {
 			continue
 		}
+		// What comes by HBONE passes the proxy all the same, and mTLS on the port itself comes to nothing: see takesMTLS.
 		rule := passes(nil, model.Cause{Object: w.Ref(), Field: w.TemplatePath() + b.Field, Message: b.Message})
+		rule.Peers = nameless()
 		if b.Ports != nil {
 			rule.Ports = []model.PortTerm{}
 			for _, p := range b.Ports {
 				rule.Ports = append(rule.Ports, model.PortTerm{Port: p})
 			}
 		} else if w.Facts.Outside == "" {
-			rule.Unknown = b.Message
+			rule.Peers, rule.Unknown = nil, b.Message
 		}
 		g.rules = append(g.rules, rule)
 		g.key += fmt.Sprint("|", w.ID, b.Field, b.Ports)
@@ -203,10 +205,10 @@ func captured(w *model.Workload, port int32) bool {
 }
 
 // remembered is the filter of a key, made once.
-func (r *Reader) remembered(key string, make func() *model.Filter) *model.Filter {
+func (r *Reader) remembered(key string, build func() *model.Filter) *model.Filter {
 	f, known := r.filters[key]
 	if !known {
-		f = make()
+		f = build()
 		r.filters[key] = f
 	}
 	return f

@@ -1,7 +1,6 @@
 package istio
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -17,7 +16,10 @@ import (
 //	in a rule of ALLOW       as they say        the rule is dropped  the rule is dropped
 //	in a rule of DENY        as they say        they are ignored     they are ignored
 //
-// (pilot/pkg/security/authz/model/model.go, pilot/pkg/serviceregistry/ambient/authorization.go)
+// What cannot be read of a list (an address, a port) drops a rule of ALLOW and is
+// ignored in others; ztunnel ignores it in all. A rule with a condition that is
+// unheard of counts for nothing, but ztunnel takes the condition for one on requests
+// (pilot/pkg/security/authz/model/model.go, pilot/pkg/serviceregistry/ambient/authorization.go).
 type ruleReader struct {
 	*Reader
 	policy   *authorizationPolicy
@@ -25,13 +27,61 @@ type ruleReader struct {
 	enforcer *enforcer
 	effect   model.Effect
 	cause    model.Cause
-	// invalid tells that Istio skips the rule.
+	// blind tells that the reading is for ports where requests do not show.
+	blind bool
+	// invalid tells that the rule counts for nothing.
 	invalid bool
 }
 
 // read gives a rule for each operation, and for ports with and without requests where these differ.
 func (t *ruleReader) read() []model.FilterRule {
-	terms, fromRequests := t.terms()
+	e := t.enforcer
+	requests, relayed := t.looksAtRequests(), t.looksAtRelayed()
+	switch {
+	case e.kind == ztunnel && requests && t.effect == model.Allow:
+		return nil
+	case e.kind == ztunnel:
+		return t.view(everyTCP, true)
+	case e.kind == grpc, !requests && !relayed:
+		return t.view(everyTCP, false)
+	}
+	rules := t.view(everyTCP.only(e.http), false)
+	rules = append(rules, t.sniffed(everyTCP.without(e.http).without(e.tcp).without(e.disputed), requests)...)
+	for _, rule := range t.view(everyTCP.only(e.disputed), false) {
+		rule.Unknown = "Services declare the port differently, and the oldest decides whether requests show there"
+		rules = append(rules, rule)
+	}
+	if requests && t.effect == model.Allow {
+		return rules
+	}
+	return append(rules, t.view(everyTCP.only(e.tcp), true)...)
+}
+
+// sniffed reads the rule for ports where the proxy looks whether a connection carries HTTP.
+func (t *ruleReader) sniffed(of ranges, requests bool) []model.FilterRule {
+	rules := t.view(of, false)
+	if !requests || len(rules) == 0 {
+		return rules
+	}
+	if t.effect == model.Allow {
+		for i := range rules {
+			if rules[i].Requests == "" {
+				rules[i].Requests = "HTTP"
+			}
+		}
+		return rules
+	}
+	for _, rule := range t.view(of, true) {
+		rule.Requests = "no HTTP"
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// view reads the rule for some of the ports that it may name, blind where requests do not show there.
+func (t *ruleReader) view(of ranges, blind bool) []model.FilterRule {
+	t.blind, t.invalid = blind, t.enforcer.kind != ztunnel && !t.rule.known()
+	terms := t.terms()
 	operations := []requestOperation{{}}
 	if len(t.rule.To) > 0 {
 		operations = operations[:0]
@@ -39,57 +89,67 @@ func (t *ruleReader) read() []model.FilterRule {
 			operations = append(operations, to.Operation)
 		}
 	}
-	anyRequests := fromRequests
-	for i := range operations {
-		anyRequests = anyRequests || operations[i].requests() != ""
-	}
 	var rules []model.FilterRule
 	for i := range operations {
-		ports := t.ports(&operations[i])
-		if t.invalid {
-			return nil
+		rule := model.FilterRule{Effect: t.effect, Peers: terms, Ports: t.serverPorts(t.ports(of, &operations[i])), Cause: t.cause}
+		if !blind {
+			rule.Requests = operations[i].requests()
 		}
-		rules = append(rules, t.split(terms, ports, operations[i].requests(), anyRequests)...)
+		if len(rule.Ports) > 0 {
+			rules = append(rules, rule)
+		}
+	}
+	if t.invalid {
+		return nil
 	}
 	return rules
 }
 
-// split makes the rules of one operation.
-func (t *ruleReader) split(terms []model.Term, ports ranges, requests string, anyRequests bool) []model.FilterRule {
-	rule := model.FilterRule{Effect: t.effect, Peers: terms, Ports: t.serverPorts(ports), Requests: requests, Cause: t.cause}
-	blind := rule
-	blind.Peers, blind.Requests = withoutRequests(terms), ""
-	switch {
-	case !anyRequests, t.enforcer.kind == grpc:
-		return []model.FilterRule{rule}
-	case t.enforcer.kind == ztunnel && t.effect == model.Allow:
-		return nil
-	case t.enforcer.kind == ztunnel:
-		return []model.FilterRule{blind}
+// looksAtRequests tells whether the rule has attributes that only requests have, in the eyes of its enforcer.
+func (t *ruleReader) looksAtRequests() bool {
+	tunnel := t.enforcer.kind == ztunnel
+	for _, to := range t.rule.To {
+		if to.Operation.requests() != "" {
+			return true
+		}
 	}
-	var rules []model.FilterRule
-	if seen := ports.without(t.enforcer.tcp); len(seen) > 0 {
-		rule.Ports = t.serverPorts(seen)
-		rules = append(rules, rule)
+	for _, from := range t.rule.From {
+		s := &from.Source
+		if len(s.RequestPrincipals)+len(s.NotRequestPrincipals) > 0 || tunnel && len(s.RemoteIPBlocks)+len(s.NotRemoteIPBlocks) > 0 {
+			return true
+		}
 	}
-	if unseen := ports.only(t.enforcer.tcp); len(unseen) > 0 && t.effect == model.Deny {
-		blind.Ports = t.serverPorts(unseen)
-		rules = append(rules, blind)
-	}
-	return rules
+	return slices.ContainsFunc(t.rule.When, func(when condition) bool {
+		if tunnel {
+			return !slices.Contains([]string{"source.ip", "source.namespace", "source.principal", "destination.ip", "destination.port"}, when.Key)
+		}
+		return !when.empty() && strings.HasPrefix(when.Key, "request.")
+	})
 }
 
-func withoutRequests(terms []model.Term) []model.Term {
-	if terms == nil {
-		return nil
-	}
-	out := make([]model.Term, 0, len(terms))
-	for _, term := range terms {
-		term.Requests = ""
-		out = append(out, term)
-	}
-	return out
+// looksAtRelayed tells whether the rule looks at the address that requests give of their client; a connection's own stands in where none show.
+func (t *ruleReader) looksAtRelayed() bool {
+	return slices.ContainsFunc(t.rule.When, func(when condition) bool { return when.Key == "remote.ip" && !when.empty() }) ||
+		slices.ContainsFunc(t.rule.From, func(from struct {
+			Source peerSource `json:"source"`
+		}) bool {
+			return len(from.Source.RemoteIPBlocks)+len(from.Source.NotRemoteIPBlocks) > 0
+		})
 }
+
+// known tells whether Envoy has heard of all conditions of a rule.
+func (r *authorizationRule) known() bool {
+	exact := []string{
+		"source.ip", "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain", "destination.ip", "destination.port",
+		"remote.ip", "connection.sni", "request.auth.principal", "request.auth.audiences", "request.auth.presenter",
+	}
+	prefixes := []string{"request.headers", "request.auth.claims", "experimental.envoy.filters."}
+	return !slices.ContainsFunc(r.When, func(when condition) bool {
+		return !slices.Contains(exact, when.Key) && !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(when.Key, p) })
+	})
+}
+
+func (c *condition) empty() bool { return len(c.Values)+len(c.NotValues) == 0 }
 
 // serverPorts turns ports as policies name them into those of the server.
 func (t *ruleReader) serverPorts(of ranges) []model.PortTerm {
@@ -115,8 +175,8 @@ func (t *ruleReader) serverPorts(of ranges) []model.PortTerm {
 }
 
 // ports are those of an operation, narrowed by the rule's conditions.
-func (t *ruleReader) ports(op *requestOperation) ranges {
-	ports := t.narrowed(everyTCP, op.Ports, op.NotPorts)
+func (t *ruleReader) ports(of ranges, op *requestOperation) ranges {
+	ports := t.narrowed(of, op.Ports, op.NotPorts)
 	for _, when := range t.rule.When {
 		if when.Key == "destination.port" {
 			ports = t.narrowed(ports, when.Values, when.NotValues)
@@ -125,7 +185,7 @@ func (t *ruleReader) ports(op *requestOperation) ranges {
 	return ports
 }
 
-// narrowed keeps the ports of a list, less those of another. What is no port makes a rule of ALLOW invalid, and is ignored in one of DENY.
+// narrowed keeps the ports of a list, less those of another. A list of which nothing can be read does not narrow.
 func (t *ruleReader) narrowed(ports ranges, only, not []string) ranges {
 	if list := t.numbers(only); len(list) > 0 {
 		ports = ports.only(list)
@@ -138,13 +198,18 @@ func (t *ruleReader) numbers(texts []string) []int32 {
 	for _, text := range texts {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
-			t.invalid = t.invalid || t.effect == model.Allow
+			t.unread()
 			continue
 		}
 		list = append(list, int32(n))
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// unread notes that a value cannot be read.
+func (t *ruleReader) unread() {
+	t.invalid = t.invalid || t.effect == model.Allow && t.enforcer.kind != ztunnel
 }
 
 // requests says what of requests an operation looks at, or is empty.
@@ -164,7 +229,7 @@ func (op *requestOperation) requests() string {
 }
 
 // terms are the sources of the rule, each with all conditions; nil is everybody.
-func (t *ruleReader) terms() (terms []model.Term, requests bool) {
+func (t *ruleReader) terms() (terms []model.Term) {
 	sources := []peerSource{{}}
 	if len(t.rule.From) > 0 {
 		sources = sources[:0]
@@ -172,31 +237,35 @@ func (t *ruleReader) terms() (terms []model.Term, requests bool) {
 			sources = append(sources, from.Source)
 		}
 	}
-	anybody := true
 	for i := range sources {
 		term := t.term(&sources[i])
 		for _, when := range t.rule.When {
-			t.condition(&term, when)
+			if !when.empty() {
+				t.condition(&term, when)
+			}
 		}
-		requests = requests || term.Requests != ""
-		anybody = anybody && len(term.Names) == 0 && term.In == nil && term.NotIn == nil && term.Requests == "" && term.Unknown == ""
 		terms = append(terms, term)
 	}
-	if anybody {
-		return nil, requests
+	anybody := func(term model.Term) bool {
+		return len(term.Names) == 0 && term.In == nil && term.NotIn == nil && term.Requests == "" && term.Unknown == ""
 	}
-	return terms, requests
+	if slices.ContainsFunc(terms, anybody) {
+		return nil
+	}
+	return terms
 }
 
 func (t *ruleReader) term(s *peerSource) model.Term {
 	var term model.Term
 	t.name(&term, model.NamePrincipal, t.principals(s.Principals), t.principals(s.NotPrincipals))
-	t.name(&term, model.NameNamespace, s.Namespaces, s.NotNamespaces)
+	t.name(&term, model.NameNamespace, t.namespaces(s.Namespaces), t.namespaces(s.NotNamespaces))
 	t.name(&term, model.NameAccount, t.accounts(s.ServiceAccounts), t.accounts(s.NotServiceAccounts))
 	t.trustDomains(&term, s.TrustDomains, s.NotTrustDomains)
 	t.within(&term, s.IPBlocks, s.NotIPBlocks)
-	t.depends(&term, "request principals", append(slices.Clone(s.RequestPrincipals), s.NotRequestPrincipals...))
-	t.depends(&term, "remote addresses", append(slices.Clone(s.RemoteIPBlocks), s.NotRemoteIPBlocks...))
+	t.relayed(&term, s.RemoteIPBlocks, s.NotRemoteIPBlocks)
+	if !t.blind {
+		t.depends(&term, "request principals", append(slices.Clone(s.RequestPrincipals), s.NotRequestPrincipals...))
+	}
 	return term
 }
 
@@ -206,21 +275,35 @@ func (t *ruleReader) condition(term *model.Term, when condition) {
 	case "source.ip":
 		t.within(term, when.Values, when.NotValues)
 	case "source.namespace":
-		t.name(term, model.NameNamespace, when.Values, when.NotValues)
+		t.name(term, model.NameNamespace, t.namespaces(when.Values), t.namespaces(when.NotValues))
 	case "source.principal":
 		t.name(term, model.NamePrincipal, t.principals(when.Values), t.principals(when.NotValues))
+	case "destination.ip":
+		t.destination(term, when.Values, when.NotValues)
+	default:
+		if t.enforcer.kind != ztunnel {
+			t.beyondZtunnel(term, when)
+		}
+	}
+}
+
+// beyondZtunnel reads the conditions that ztunnel takes for some on requests.
+func (t *ruleReader) beyondZtunnel(term *model.Term, when condition) {
+	switch when.Key {
 	case "source.serviceAccount":
 		t.name(term, model.NameAccount, t.accounts(when.Values), t.accounts(when.NotValues))
 	case "source.trustDomain":
 		t.trustDomains(term, when.Values, when.NotValues)
-	case "destination.ip":
-		term.Unknown = "destination.ip is compared with the server's address"
+	case "remote.ip":
+		t.relayed(term, when.Values, when.NotValues)
 	default:
-		t.depends(term, when.Key, []string{when.Key})
-		known := slices.ContainsFunc([]string{"request.headers[", "request.auth.", "connection.sni", "remote.ip", "experimental.envoy.filters."}, func(prefix string) bool {
-			return strings.HasPrefix(when.Key, prefix)
-		})
-		t.invalid = t.invalid || !known && t.enforcer.kind != ztunnel
+		named := strings.HasPrefix(when.Key, "request.headers") || strings.HasPrefix(when.Key, "request.auth.claims") || strings.HasPrefix(when.Key, "experimental.")
+		switch {
+		case named && !strings.Contains(when.Key, "["):
+			t.unread() // it does not say which header, which claim
+		case !t.blind || !strings.HasPrefix(when.Key, "request."):
+			t.depends(term, when.Key, []string{when.Key})
+		}
 	}
 }
 
@@ -246,7 +329,7 @@ func (t *ruleReader) depends(term *model.Term, what string, values []string) {
 
 // principals reads names under the mesh's own trust domain, where they are given
 // under one of its aliases or under "cluster.local", which stands for it
-// (pilot/pkg/security/trustdomain/bundle.go). ztunnel takes them to the letter.
+// (pilot/pkg/security/trustdomain/bundle.go). ztunnel and gRPC take them to the letter.
 func (t *ruleReader) principals(patterns []string) []string {
 	if t.enforcer.kind != envoy || t.mesh.TrustDomain == "" {
 		return patterns
@@ -268,6 +351,45 @@ func (t *ruleReader) principals(patterns []string) []string {
 	return out
 }
 
+// namespaces reads patterns as Envoy does, for whom "*" may stand anywhere and
+// often (pilot/pkg/security/authz/model/generator.go): these are spelled out.
+func (t *ruleReader) namespaces(patterns []string) []string {
+	if t.enforcer.kind == ztunnel {
+		return patterns
+	}
+	var out []string
+	for _, pattern := range patterns {
+		if inner := strings.TrimSuffix(strings.TrimPrefix(pattern, "*"), "*"); !strings.Contains(inner, "*") && (inner == pattern || strings.Count(pattern, "*") == 1) {
+			out = append(out, pattern)
+			continue
+		}
+		out = append(out, "") // matches none, so that the list is not empty
+		for _, n := range t.m.Namespaces {
+			if starMatches(strings.Split(pattern, "*"), n.Name) {
+				out = append(out, n.Name)
+			}
+		}
+	}
+	return out
+}
+
+// starMatches tells whether a text consists of parts with anything between them.
+func starMatches(parts []string, text string) bool {
+	last := len(parts) - 1
+	if !strings.HasPrefix(text, parts[0]) {
+		return false
+	}
+	text = text[len(parts[0]):]
+	for _, part := range parts[1:last] {
+		at := strings.Index(text, part)
+		if at < 0 {
+			return false
+		}
+		text = text[at+len(part):]
+	}
+	return strings.HasSuffix(text, parts[last])
+}
+
 // accounts completes names without a namespace by the policy's own.
 func (t *ruleReader) accounts(names []string) []string {
 	var out []string
@@ -281,7 +403,15 @@ func (t *ruleReader) accounts(names []string) []string {
 }
 
 // trustDomains judges by the mesh's own, which is that of every workload in it.
+// ztunnel does not look at them at all, and gRPC takes aliases to the letter.
 func (t *ruleReader) trustDomains(term *model.Term, domains, not []string) {
+	if t.enforcer.kind == ztunnel || len(domains)+len(not) == 0 {
+		return
+	}
+	if t.mesh.TrustDomain == "" {
+		term.Unknown = "the trust domain is not known"
+		return
+	}
 	for _, list := range []struct {
 		domains []string
 		not     bool
@@ -289,22 +419,14 @@ func (t *ruleReader) trustDomains(term *model.Term, domains, not []string) {
 		if len(list.domains) == 0 {
 			continue
 		}
-		if t.enforcer.kind == ztunnel {
-			term.Unknown = "ztunnel does not say whether it looks at trust domains"
-			continue
-		}
 		patterns := []string{}
 		for _, domain := range list.domains {
-			if slices.Contains(t.mesh.TrustDomainAliases, domain) {
+			if t.enforcer.kind == envoy && slices.Contains(t.mesh.TrustDomainAliases, domain) {
 				domain = t.mesh.TrustDomain
 			}
-			if domain == "*" || globMatches(domain, t.mesh.TrustDomain) {
+			if domain == t.mesh.TrustDomain || strings.Contains(domain, "*") && starMatches(strings.SplitN(domain, "*", 2), t.mesh.TrustDomain) {
 				patterns = append(patterns, "*")
 			}
-		}
-		if t.mesh.TrustDomain == "" {
-			term.Unknown = "the trust domain is not known"
-			continue
 		}
 		term.Names = append(term.Names, model.NameTerm{Of: model.NamePrincipal, Patterns: patterns, Not: list.not})
 	}
@@ -312,24 +434,65 @@ func (t *ruleReader) trustDomains(term *model.Term, domains, not []string) {
 
 // within narrows a term to addresses. Blocks that two conditions name are cut with each other.
 func (t *ruleReader) within(term *model.Term, blocks, not []string) {
-	if len(blocks) > 0 {
-		list := t.blocks(blocks)
+	if list := t.blocks(blocks); len(list) > 0 {
 		if term.In != nil {
 			list = overlap(term.In, list)
 		}
 		term.In = list
 	}
-	if len(not) > 0 {
-		term.NotIn = append(term.NotIn, t.blocks(not)...)
+	term.NotIn = append(term.NotIn, t.blocks(not)...)
+}
+
+// relayed narrows a term to addresses that requests may tell otherwise; where none show, the connection's own counts.
+func (t *ruleReader) relayed(term *model.Term, blocks, not []string) {
+	switch {
+	case t.enforcer.kind == ztunnel:
+	case t.blind:
+		t.within(term, blocks, not)
+	default:
+		t.depends(term, "remote addresses", append(t.texts(blocks), t.texts(not)...))
 	}
 }
 
+// texts are the blocks that can be read.
+func (t *ruleReader) texts(blocks []string) []string {
+	var list []string
+	for _, b := range t.blocks(blocks) {
+		list = append(list, b.CIDR.String())
+	}
+	return list
+}
+
+// destination judges by the addresses of the server. Where these are not all on one side, a connection to it may be on either.
+func (t *ruleReader) destination(term *model.Term, blocks, not []string) {
+	in, out := t.blocks(blocks), t.blocks(not)
+	if len(in)+len(out) == 0 {
+		return
+	}
+	inside := 0
+	for _, a := range t.enforcer.addresses {
+		if (len(in) == 0 || holds(in, a)) && !holds(out, a) {
+			inside++
+		}
+	}
+	switch {
+	case len(t.enforcer.addresses) == 0 || inside > 0 && inside < len(t.enforcer.addresses):
+		term.Unknown = "destination.ip is compared with the server's address"
+	case inside == 0:
+		term.In = []model.AddressBlock{} // matches nobody
+	}
+}
+
+func holds(blocks []model.AddressBlock, a netip.Addr) bool {
+	return slices.ContainsFunc(blocks, func(b model.AddressBlock) bool { return b.CIDR.Contains(a) })
+}
+
 func (t *ruleReader) blocks(texts []string) []model.AddressBlock {
-	list := []model.AddressBlock{}
+	var list []model.AddressBlock
 	for _, text := range texts {
 		prefix, err := parseBlock(text)
 		if err != nil {
-			t.invalid = t.invalid || t.effect == model.Allow
+			t.unread()
 			continue
 		}
 		list = append(list, model.AddressBlock{CIDR: prefix})
@@ -337,24 +500,17 @@ func (t *ruleReader) blocks(texts []string) []model.AddressBlock {
 	return list
 }
 
-// parseBlock reads "10.1.2.3" or "10.1.0.0/16".
+// parseBlock reads "10.1.2.3" or "10.1.0.0/16". IPv4 written as IPv6 stays IPv6, and so holds for no IPv4 address.
 func parseBlock(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
 			return netip.Prefix{}, err
 		}
-		address = address.Unmap().WithZone("")
-		return netip.PrefixFrom(address, address.BitLen()), nil
+		return netip.PrefixFrom(address.WithZone(""), address.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	if prefix.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%s is IPv4 written as IPv6", text)
-	}
-	return prefix.Masked(), nil
+	return prefix.Masked(), err
 }
 
 // overlap is what lies in both of two lists of blocks without exceptions.

@@ -11,7 +11,6 @@ import (
 	security "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"floe.dev/palisade/model"
@@ -96,21 +95,17 @@ func servicePorts(s *model.Service, w *model.Workload, ports []uint32) []uint32 
 	return slices.Compact(at)
 }
 
+// targetPort is the port of a workload behind one of a Service; nowhere where it is a name that no container gives to a port.
 func targetPort(p corev1.ServicePort, w *model.Workload) uint32 {
-	switch {
-	case p.TargetPort.Type == intstr.String:
-		for _, named := range w.ContainerPorts() {
-			if named.Name == p.TargetPort.StrVal {
-				return uint32(named.Number)
-			}
-		}
-		return 0xffffffff
-	case p.TargetPort.IntVal != 0:
-		return uint32(p.TargetPort.IntVal)
-	default:
-		return uint32(p.Port)
+	port, ok := model.TargetPort(w, &p)
+	if !ok {
+		return nowhere
 	}
+	return uint32(port.Number)
 }
+
+// nowhere is no port, and as an int32 below all of them.
+const nowhere = 0xffffffff
 
 // relaxServices opens the waypoint in front of an exempted workload as well, for
 // Services that lead to nothing which is not exempted alike.

@@ -3,6 +3,7 @@ package istio
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"floe.dev/palisade/model"
@@ -40,9 +41,9 @@ func waypointOf(w *model.Workload) model.Waypoint {
 // useWaypoint reads the label; none opts out. A waypoint runs as the
 // ServiceAccount of its Gateway's name, unless the Gateway says otherwise.
 func useWaypoint(labels map[string]string, namespace string) (wp model.Waypoint, optedOut bool) {
-	name := labels[useWaypointLabel]
+	name, said := labels[useWaypointLabel]
 	if name == "" || name == "none" {
-		return model.Waypoint{}, name == "none"
+		return model.Waypoint{}, said // an empty name is that of no Gateway
 	}
 	if other := labels[useWaypointNSLabel]; other != "" {
 		namespace = other
@@ -162,9 +163,18 @@ func (a *authorization) ways(w *model.Workload, f *model.Flow) (through, straigh
 }
 
 func ingressUsesWaypoint(w *model.Workload) bool {
-	return w.NamespaceLabels[ingressWaypointLabel] == "true" || slices.ContainsFunc(w.Services, func(s *model.Service) bool {
-		return s.Labels[ingressWaypointLabel] == "true"
-	})
+	return slices.ContainsFunc(w.Services, func(s *model.Service) bool { return ingressAsks(s, w.NamespaceLabels) })
+}
+
+// ingressAsks tells whether gateways ask the waypoint of a Service: as its own
+// label says, else its namespace's (pilot/pkg/serviceregistry/ambient/services.go).
+func ingressAsks(s *model.Service, namespace map[string]string) bool {
+	label, said := s.Labels[ingressWaypointLabel]
+	if !said {
+		label = namespace[ingressWaypointLabel]
+	}
+	asks, _ := strconv.ParseBool(label)
+	return asks
 }
 
 func isHeadless(s *model.Service) bool { return slices.Contains(s.ClusterIPs, "None") }

@@ -2,64 +2,104 @@ package istio
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"floe.dev/palisade/model"
 )
 
-// viaWaypoints are the ways to a server by those of its Services that have a waypoint.
-func (r *Reader) viaWaypoints(server *model.Workload) []model.Way {
-	var ways []model.Way
-	for _, s := range server.Services {
-		ways = append(ways, r.viaWaypoint(s, server)...)
-	}
-	return ways
-}
-
+// viaWaypoint are the ways to a server by the waypoint of a Service, which stands
+// before all of its pods. It sends on by HBONE to those that take it. To others it
+// sends plaintext on the port itself (pilot/pkg/networking/core/cluster_waypoint.go),
+// which no Way can say of its second half.
 func (r *Reader) viaWaypoint(s *model.Service, server *model.Workload) []model.Way {
 	via := r.serviceWaypoint(s)
-	if via == nil || isHeadless(s) {
+	if via == nil {
 		return nil
 	}
 	w := model.Way{
 		Dials: portHBONE, Protected: true, Via: via, ViaFilters: []*model.Filter{r.waypointFilter(via, s, server)},
 		Cause: model.Cause{Object: serviceRef(s), Field: "metadata.labels[" + useWaypointLabel + "]", Message: "it goes by way of the waypoint " + via.ID.Namespace + "/" + via.ID.Name},
 	}
-	for _, p := range s.Ports {
-		if target := int32(targetPort(p, server)); model.ProtocolOr(p.Protocol) == corev1.ProtocolTCP && target > 0 {
-			w.Ports = append(w.Ports, model.TCP(target))
+	var ways []model.Way
+	for _, port := range behind(s, server) {
+		at := w
+		at.Ports = []model.Port{port}
+		switch {
+		case !exported(s, via.ID.Namespace):
+			at.Fails = "the waypoint does not see the Service, which is exported to other namespaces only"
+		case isHeadless(s):
+			at.Unknown = "the Service is headless: the waypoint has no address by which it would know its pods"
+		case takesHBONE(server):
+		case r.refusesPlaintext(server, port.Number):
+			at.Fails = "the waypoint passes it on in plaintext, since the server takes no HBONE, and the server's proxy takes none"
+		default:
+			at.Unknown = "the waypoint passes it on in plaintext on the port itself, since the server takes no HBONE: what the server and the network do with that is judged as if it were HBONE"
 		}
+		if last := len(ways) - 1; last >= 0 && ways[last].Fails == at.Fails && ways[last].Unknown == at.Unknown {
+			ways[last].Ports = append(ways[last].Ports, port)
+			continue
+		}
+		ways = append(ways, at)
 	}
-	if w.Ports == nil {
-		return nil
+	return ways
+}
+
+// refusesPlaintext tells whether a server's proxy keeps out who comes without mTLS.
+func (r *Reader) refusesPlaintext(server *model.Workload, port int32) bool {
+	return server.Facts.Meshed() && !isGateway(server) && captured(server, port) && r.refuses(server, r.modesOf(server).of(port).mode)
+}
+
+// toAddress is the way to a pod's address by its own waypoint, which sends on by HBONE whatever the pod takes.
+func (r *Reader) toAddress(via, server *model.Workload) model.Way {
+	w := model.Way{
+		Dials: portHBONE, Protected: true, Via: via, ViaFilters: []*model.Filter{r.waypointFilter(via, nil, server)},
+		Cause: model.Cause{Message: "ztunnel carries it by HBONE, by way of the waypoint " + via.ID.Namespace + "/" + via.ID.Name},
 	}
-	return []model.Way{w}
+	if !takesHBONE(server) {
+		w.Fails = "the waypoint passes it on by HBONE, which the server does not take"
+	}
+	return w
+}
+
+// ingressAsks tells whether gateways ask the waypoint of a Service.
+func (r *Reader) ingressAsks(s *model.Service) bool {
+	n := r.m.Namespace(s.Namespace)
+	return n != nil && ingressAsks(s, n.Labels)
 }
 
 // serviceWaypoint is the waypoint that calls to a Service go by, or nil: the
-// Service's own label, else its namespace's, where it leads to a Gateway that takes Services.
+// Service's own label, else its namespace's, where it leads to a Gateway that
+// takes Services (pilot/pkg/serviceregistry/ambient/waypoints.go). Waypoints have none themselves.
 func (r *Reader) serviceWaypoint(s *model.Service) *model.Workload {
+	if managed := s.Labels[gatewayManagedLabel]; managed == meshController || managed == eastWestController {
+		return nil
+	}
 	wp, opted := useWaypoint(s.Labels, s.Namespace)
 	if n := r.m.Namespace(s.Namespace); !opted && wp.Name == "" && n != nil {
 		wp, _ = useWaypoint(n.Labels, s.Namespace)
 	}
-	return r.waypoint(wp, "service")
+	return r.waypoint(wp, "service", s.Namespace)
 }
 
 // workloadWaypoint is the waypoint that calls to a pod's address go by, or nil.
 func (r *Reader) workloadWaypoint(w *model.Workload) *model.Workload {
+	if w.Labels[gatewayNameLabel] != "" && r.waypoints[[2]string{w.ID.Namespace, w.Labels[gatewayNameLabel]}] != nil {
+		return nil // it runs a waypoint itself
+	}
 	wp, opted := useWaypoint(w.Labels, w.ID.Namespace)
 	if !opted && wp.Name == "" {
 		wp, _ = useWaypoint(w.NamespaceLabels, w.ID.Namespace)
 	}
-	return r.waypoint(wp, "workload")
+	return r.waypoint(wp, "workload", w.ID.Namespace)
 }
 
 // waypoint finds the pods of a waypoint that takes traffic for Services, or for
-// workloads. Without its Gateway the label leads nowhere.
-func (r *Reader) waypoint(wp model.Waypoint, takes string) *model.Workload {
+// workloads, of a namespace. Without its Gateway the label leads nowhere.
+func (r *Reader) waypoint(wp model.Waypoint, takes, namespace string) *model.Workload {
 	if wp.Name == "" {
 		return nil
 	}
@@ -71,11 +111,47 @@ func (r *Reader) waypoint(wp model.Waypoint, takes string) *model.Workload {
 	kind := runs.Labels[waypointForLabel]
 	if o := r.gateways[key]; o != nil {
 		kind = o.Labels()[waypointForLabel]
+		if !r.admits(o, namespace) {
+			return nil
+		}
 	}
 	if kind == "all" || kind == takes || kind == "" && takes == "service" {
 		return runs
 	}
 	return nil
+}
+
+// admits tells whether a waypoint's Gateway lets a namespace use it: its own, and
+// those that its HBONE listener admits routes from.
+func (r *Reader) admits(o *model.Object, namespace string) bool {
+	listeners, _ := o.Map("spec")["listeners"].([]any)
+	for _, item := range listeners {
+		listener, _ := item.(map[string]any)
+		if protocol, _ := listener["protocol"].(string); protocol != "HBONE" || number(listener["port"]) != portHBONE {
+			continue
+		}
+		routes, _ := listener["allowedRoutes"].(map[string]any)
+		from, _ := routes["namespaces"].(map[string]any)
+		switch from["from"] {
+		case "All":
+			return true
+		case "Selector":
+			return r.selectsNamespace(from["selector"], namespace)
+		}
+		break
+	}
+	return o.Ref().Namespace == namespace
+}
+
+// selectsNamespace tells whether a label selector, as a JSON tree, chooses a namespace.
+func (r *Reader) selectsNamespace(tree any, namespace string) bool {
+	fields, _ := tree.(map[string]any)
+	var selector metav1.LabelSelector
+	n := r.m.Namespace(namespace)
+	if fields == nil || n == nil || runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &selector) != nil {
+		return false
+	}
+	return model.Matches(&selector, n.Labels)
 }
 
 // waypointFilter is what a waypoint enforces for a Service, or for a pod that is
@@ -89,26 +165,41 @@ func (r *Reader) waypointFilter(via *model.Workload, s *model.Service, server *m
 	policies := r.policiesIn(namespaces, func(p *authorizationPolicy) bool {
 		return slices.ContainsFunc(p.spec.TargetRefs, func(t targetRef) bool {
 			switch {
-			case t.Kind == "Service" && t.Group == "":
+			case t.Kind == "Service" && (t.Group == "" || t.Group == "core"):
 				return s != nil && t.Name == s.Name && p.ref.Namespace == s.Namespace
 			case t.Kind == "GatewayClass":
-				return p.ref.Namespace == r.root && t.Name == waypointClass
+				return t.Group == gatewayGroup && p.ref.Namespace == r.root && t.Name == waypointClass
 			default:
-				return t.isGateway(via.Labels[gatewayNameLabel]) && p.ref.Namespace == via.ID.Namespace
+				return t.isGateway(via.Labels[gatewayNameLabel], via.ID.Namespace) && p.ref.Namespace == via.ID.Namespace
 			}
 		})
 	})
-	e := enforcer{kind: envoy}
+	e := enforcer{kind: envoy, addresses: server.Addresses}
 	key := fmt.Sprint("waypoint ", via.ID)
 	if s != nil {
 		e.at = func(port int32) []int32 { return targetsOf(s, port, server) }
-		e.tcp = tcpServicePorts(s)
+		e.carry(carriedBy(s))
+		e.addresses = clusterIPs(s)
 		key += fmt.Sprint(" ", s.Namespace, "/", s.Name)
 		for _, p := range s.Ports {
 			key += fmt.Sprint(" ", p.Port, ">", targetPort(p, server))
 		}
 	}
+	if slices.ContainsFunc(policies, (*authorizationPolicy).namesDestination) {
+		key += fmt.Sprint(e.addresses)
+	}
 	return r.remembered(key, func() *model.Filter { return r.join(policies, e, nil) })
+}
+
+// clusterIPs are the addresses of a Service.
+func clusterIPs(s *model.Service) []netip.Addr {
+	var list []netip.Addr
+	for _, text := range s.ClusterIPs {
+		if a, err := netip.ParseAddr(text); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // targetsOf are the server's ports behind a port of a Service.
@@ -122,31 +213,14 @@ func targetsOf(s *model.Service, port int32, server *model.Workload) []int32 {
 	return targets
 }
 
-// tcpServicePorts are the Service's own ports that are declared to carry no HTTP.
-func tcpServicePorts(s *model.Service) []int32 {
-	var ports []int32
-	for _, p := range s.Ports {
-		if declaredTCP(p) {
-			ports = append(ports, p.Port)
-		}
-	}
-	slices.Sort(ports)
-	return slices.Compact(ports)
-}
-
 // Between are the filters of all waypoints that may stand in front of a server.
 func (r *Reader) Between(server *model.Workload) []*model.Filter {
-	if server.Facts.Mode != model.ModeAmbient {
+	if len(r.waypoints) == 0 {
 		return nil
 	}
 	var all []*model.Filter
 	for _, w := range r.fromZtunnel(server) {
 		all = append(all, w.ViaFilters...)
-	}
-	if ingressUsesWaypoint(server) {
-		for _, w := range r.viaWaypoints(server) {
-			all = append(all, w.ViaFilters...)
-		}
 	}
 	return all
 }

@@ -49,54 +49,113 @@ func (r *Reader) registryCause(scope *sidecarScope) model.Cause {
 	return model.Cause{Message: "the mesh's configuration says outboundTrafficPolicy REGISTRY_ONLY"}
 }
 
-// fromZtunnel: by way of a waypoint where a Service has one, and straight to the pod's address otherwise.
+// fromZtunnel: by way of a waypoint where a Service has one, whatever its pods are,
+// and straight to the pod otherwise. A pod's own waypoint is for calls to its
+// address, and who calls a headless Service calls the addresses of its pods.
 func (r *Reader) fromZtunnel(server *model.Workload) []model.Way {
-	tunnelled := server.Facts.Mode == model.ModeAmbient && server.Facts.Outside == "" || server.Facts.Mode == model.ModeSidecar && server.Facts.Tunnel.Port != 0
-	if !tunnelled {
-		ambient := model.Facts{Mode: model.ModeAmbient}
-		if server.Facts.Meshed() {
-			return []model.Way{{Cause: model.Cause{Message: cmp.Or(cannotMeet(&ambient, &server.Facts), server.Facts.Outside)}}}
-		}
-		return nil
-	}
-	ways := r.viaWaypoints(server)
-	straight := model.Way{Dials: portHBONE, Protected: true, ByAddress: len(ways) > 0, Cause: model.Cause{Message: "ztunnel carries it by HBONE"}}
+	straight := straightFromZtunnel(server)
+	toAddress, relayed := straight, false
 	if via := r.workloadWaypoint(server); via != nil {
-		straight.Via, straight.ViaFilters = via, []*model.Filter{r.waypointFilter(via, nil, server)}
-		straight.Cause = model.Cause{Message: "ztunnel carries it by HBONE, by way of the waypoint " + via.ID.Namespace + "/" + via.ID.Name}
+		toAddress, relayed = r.toAddress(via, server), true
 	}
-	return append(ways, straight)
+	var ways []model.Way
+	for _, s := range server.Services {
+		w := straight
+		if isHeadless(s) {
+			w = toAddress
+		} else if around := r.viaWaypoint(s, server); around != nil {
+			ways, relayed = append(ways, around...), true
+			continue
+		}
+		if w.Ports = behind(s, server); w.Ports != nil {
+			ways = append(ways, w)
+		}
+	}
+	switch {
+	case relayed:
+		toAddress.ByAddress = true
+		return append(ways, toAddress)
+	case straight.Cause == model.Cause{}:
+		return nil
+	default:
+		return []model.Way{straight}
+	}
+}
+
+// straightFromZtunnel: ztunnel dials HBONE where a workload takes it, and plaintext elsewhere.
+func straightFromZtunnel(server *model.Workload) model.Way {
+	switch {
+	case takesHBONE(server):
+		return model.Way{Dials: portHBONE, Protected: true, Cause: model.Cause{Message: "ztunnel carries it by HBONE"}}
+	case server.Facts.Meshed():
+		return model.Way{Cause: model.Cause{Message: cannotMeet(&model.Facts{Mode: model.ModeAmbient}, &server.Facts)}}
+	default:
+		return model.Way{}
+	}
+}
+
+// takesHBONE tells whether clients find that a workload takes HBONE. That an
+// ambient pod's plaintext is not captured changes nothing about it: port 15008 is
+// dialled as it is (cni/pkg/iptables/iptables.go).
+func takesHBONE(server *model.Workload) bool {
+	return server.Facts.Mode == model.ModeAmbient || server.Facts.Tunnel.Port != 0
+}
+
+// behind are the server's ports to which a Service leads; nil where there is none.
+func behind(s *model.Service, server *model.Workload) []model.Port {
+	var ports []model.Port
+	for _, p := range s.Ports {
+		if target := int32(targetPort(p, server)); isTCP(p) && target > 0 {
+			ports = append(ports, model.TCP(target))
+		}
+	}
+	return ports
 }
 
 // fromProxy is how sidecars, gateways and gRPC's own client send: by each Service
-// of the server that they know, then by its address.
+// of the server, then by its address.
 func (r *Reader) fromProxy(client, server *model.Workload) []model.Way {
 	scope := r.scopeOf(client)
 	var ways []model.Way
-	hidden := 0
 	for _, s := range server.Services {
-		if !r.sees(scope, client.ID.Namespace, s) {
-			hidden++
-			continue
-		}
-		if isGateway(client) && server.Facts.Mode == model.ModeAmbient && ingressUsesWaypoint(server) {
-			ways = append(ways, r.viaWaypoint(s, server)...)
+		if isGateway(client) && r.ingressAsks(s) && exported(s, client.ID.Namespace) {
+			if around := r.viaWaypoint(s, server); around != nil {
+				ways = append(ways, around...)
+				continue
+			}
 		}
 		for _, p := range s.Ports {
-			if target := int32(targetPort(p, server)); model.ProtocolOr(p.Protocol) == corev1.ProtocolTCP && target > 0 {
+			target := int32(targetPort(p, server))
+			switch {
+			case !isTCP(p) || target <= 0:
+			case r.sees(scope, client.ID.Namespace, s, p.Port):
 				ways = append(ways, r.over(client, server, s, p.Port, target))
+			default:
+				ways = append(ways, r.hidden(client, scope, target))
 			}
 		}
 	}
-	return append(ways, r.byAddress(client, scope, hidden))
+	w := r.unheard(client, scope)
+	w.ByAddress = true
+	return append(ways, w)
 }
 
-// byAddress is the way past all Services.
-func (r *Reader) byAddress(client *model.Workload, scope *sidecarScope, hidden int) model.Way {
-	w := model.Way{ByAddress: true, Cause: model.Cause{Message: "the client's proxy knows no Service with this port, and passes the connection on in plaintext"}}
-	if hidden > 0 {
-		w.Cause = model.Cause{Object: scope.refOf(), Field: "spec.egress", Message: "the client's proxy is scoped to other hosts: it knows no Service with this port, and passes the connection on in plaintext"}
+// hidden is the way over a Service that the client's proxy does not know.
+func (r *Reader) hidden(client *model.Workload, scope *sidecarScope, target int32) model.Way {
+	w := r.unheard(client, scope)
+	w.Ports = []model.Port{model.TCP(target)}
+	if w.Fails == "" && scope != nil && len(scope.egress) > 0 {
+		w.Cause = model.Cause{Object: scope.ref, Field: "spec.egress", Message: "the client's proxy is scoped to other hosts: it does not know the Service, and passes the connection on in plaintext"}
 	}
+	if w.Fails == "" && client.Facts.Mode == model.ModeProxyless {
+		w.Fails = "gRPC's own client calls Services only, and is told nothing of this one"
+	}
+	return w
+}
+
+// unheard is the way to what the client's proxy knows no Service of.
+func (r *Reader) unheard(client *model.Workload, scope *sidecarScope) model.Way {
+	w := model.Way{Cause: model.Cause{Message: "the client's proxy knows no Service with this port, and passes the connection on in plaintext"}}
 	switch {
 	case isGateway(client):
 		w.Fails = "a gateway sends to Services only, and it knows none with this port"
@@ -107,15 +166,10 @@ func (r *Reader) byAddress(client *model.Workload, scope *sidecarScope, hidden i
 	return w
 }
 
-func (s *sidecarScope) refOf() model.Ref {
-	if s == nil {
-		return model.Ref{}
-	}
-	return s.ref
-}
-
-// over is the way by one port of a Service. A DestinationRule always wins over what
-// the client would find out by itself (pilot/pkg/xds/endpoints/mtls_checker.go).
+// over is the way by one port of a Service (pilot/pkg/networking/core/cluster_tls.go,
+// pilot/pkg/xds/endpoints/endpoint_builder.go). HBONE goes before all that is said of
+// TLS, and a DestinationRule before what the client would find out by itself. Behind
+// a headless Service a sidecar knows no endpoints: it sends alike to all of them, and never HBONE.
 func (r *Reader) over(client, server *model.Workload, s *model.Service, port, target int32) model.Way {
 	w := model.Way{Ports: []model.Port{model.TCP(target)}}
 	if bypass := aroundProxy(client, port); bypass != nil {
@@ -125,56 +179,69 @@ func (r *Reader) over(client, server *model.Workload, s *model.Service, port, ta
 		}
 		return w
 	}
-	if server.Facts.Mode == model.ModeAmbient {
-		if reason := cannotMeet(&client.Facts, &server.Facts); reason != "" {
-			w.Cause = model.Cause{Message: reason}
-			return w
-		}
-		w.Dials, w.Protected, w.Cause = portHBONE, true, model.Cause{Message: "the server is ambient, so the client's proxy dials HBONE"}
-		return w
+	d := r.ruleFor(client, s)
+	set := d.cluster(port)
+	blind := isHeadless(s) && !isGateway(client) && client.Facts.Mode == model.ModeSidecar
+	if set.mode != "" {
+		w.Cause = model.Cause{Object: d.policy.ref, Field: set.field}
 	}
-	set := tlsSetting{}
-	if d := r.ruleFor(client, s); d != nil {
-		set = d.of(port)
-		w.Cause = model.Cause{Object: d.ref, Field: set.field}
-	}
-	refusal := r.takesMTLS(server, target)
-	switch set.mode {
-	case "ISTIO_MUTUAL":
-		w.Protected, w.Fails = true, refusal
-	case "":
-		w.Cause = model.Cause{}
-		r.findOut(&w, client, server, s, target, refusal)
-	case disable:
+	switch {
+	case !blind && r.tunnels(client, server):
+		w.Dials, w.Protected, w.Cause = portHBONE, true, model.Cause{Message: "the server takes HBONE, so the client's proxy dials it"}
+	case set.mode == "ISTIO_MUTUAL":
+		w.Protected, w.Fails = true, r.takesMTLS(server, target)
+	case set.mode == disable:
 		w.Cause.Message = "mode DISABLE wins over automatic mTLS: the client sends plaintext"
-	default:
+	case set.mode != "" && client.Facts.Mode == model.ModeProxyless:
+		w.Cause.Message = "gRPC's own client knows no mode " + set.mode + ", and sends plaintext"
+	case set.mode != "":
 		w.Cause.Message = "mode " + set.mode + ": the client speaks TLS of its own, without the mesh's certificate"
+		w.Fails, w.Unknown = r.takesTLS(server, target)
+	default:
+		r.findOut(&w, &finding{client, server, s, d, port, target, blind})
 	}
 	return w
 }
 
+// tunnels tells whether a client's proxy dials HBONE: mTLS on the port itself goes before where the server announces that.
+func (r *Reader) tunnels(client, server *model.Workload) bool {
+	return client.Facts.DialsTunnel && client.Facts.Mode == model.ModeSidecar && takesHBONE(server) && !speaksTLS(server)
+}
+
+// finding is a connection for which nothing is said of TLS.
+type finding struct {
+	client, server *model.Workload
+	s              *model.Service
+	rule           *destinationRule
+	port, target   int32
+	// blind tells that the client knows no endpoints.
+	blind bool
+}
+
 // findOut is automatic mTLS.
-func (r *Reader) findOut(w *model.Way, client, server *model.Workload, s *model.Service, target int32, refusal string) {
-	found := r.modesOf(server)
-	mode := found.of(target)
+func (r *Reader) findOut(w *model.Way, f *finding) {
+	modes := r.modesOf(f.server)
+	mode, said := modes.of(f.target), f.rule.endpoint(f.port)
 	switch {
-	case !server.Facts.Meshed():
-		w.Cause.Message = "the server is outside the mesh, so the client's proxy sends plaintext"
-	case refusal != "" && !captured(server, target) && speaksTLS(server):
-		w.Protected, w.Fails = true, refusal
-	case refusal != "":
-		w.Cause.Message = refusal
-	case !autoMTLS(&r.mesh, client, server):
+	case f.client.Facts.Mode == model.ModeProxyless, !r.mesh.AutoMTLS:
 		w.Cause.Message = "the client does not find out by itself that it should speak mTLS, and no DestinationRule tells it"
-	case mode.mode == disable:
+	case modes.home == disable:
+		w.Cause.Message = "the namespace's mode is DISABLE, and clients go by it for its Services"
+	case isHeadless(f.s) && r.spansMesh(f.s, f.port):
+		w.Cause.Message = "the Service is headless and some of its pods announce no mTLS, so clients send plaintext to all of them"
+	case f.blind:
+		w.Protected, w.Fails, w.Cause.Message = true, r.takesMTLS(f.server, f.target), "automatic mTLS, to all pods of the headless Service alike"
+	case said.mode != "" && said.mode != "ISTIO_MUTUAL":
+		w.Cause = model.Cause{Object: f.rule.policy.ref, Field: said.field, Message: "mode " + said.mode + " does not hold for the port, but switches automatic mTLS off"}
+	case !speaksTLS(f.server) && !f.server.Facts.Meshed():
+		w.Cause.Message = "the server is outside the mesh, so the client's proxy sends plaintext"
+	case !speaksTLS(f.server):
+		w.Cause.Message = cmp.Or(cannotMeet(&f.client.Facts, &f.server.Facts), "the server's pods do not announce mTLS (label "+tlsModeLabel+")")
+	case said.mode == "" && mode.mode == disable:
 		w.Cause = mode.cause
 		w.Cause.Message = "mode DISABLE: clients find that the server takes no mTLS"
-	case found.home == disable:
-		w.Cause.Message = "the namespace's mode is DISABLE, and clients go by it for its Services"
-	case isHeadless(s) && r.spansMesh(s):
-		w.Cause.Message = "the Service is headless and some of its pods are outside the mesh, so clients send plaintext to all of them"
 	default:
-		w.Protected, w.Cause.Message = true, "automatic mTLS"
+		w.Protected, w.Fails, w.Cause.Message = true, r.takesMTLS(f.server, f.target), "automatic mTLS"
 	}
 }
 
@@ -182,17 +249,40 @@ func (r *Reader) findOut(w *model.Way, client, server *model.Workload, s *model.
 func (r *Reader) takesMTLS(server *model.Workload, port int32) string {
 	switch {
 	case !server.Facts.Meshed():
-		return "the server is outside the mesh, and the client is told to speak the mesh's mTLS to it"
-	case !captured(server, port):
-		return "the port goes around the server's proxy, which would have to end the mTLS that clients speak to it"
+		return "the server is outside the mesh, and the client speaks the mesh's mTLS to it"
+	case server.Facts.Mode == model.ModeAmbient:
+		return "the server is ambient: it ends HBONE, and no mTLS on the port itself"
 	case isGateway(server):
 		return "the gateway's listeners take no mTLS of the mesh"
-	case !speaksTLS(server):
-		return "the server's pods do not announce mTLS (label " + tlsModeLabel + ")"
+	case !captured(server, port):
+		return "the port goes around the server's proxy, which would have to end the mTLS that clients speak to it"
 	case r.modesOf(server).of(port).mode == disable:
 		return "mode DISABLE: the server's proxy takes no mTLS"
+	case server.Facts.Mode == model.ModeProxyless && !r.refuses(server, r.modesOf(server).of(port).mode):
+		return "a proxyless server takes plaintext under a permissive mode, unless its pods bear the label " + tlsModeLabel + "=istio"
 	default:
 		return ""
+	}
+}
+
+// takesTLS says why TLS that is not the mesh's does not get to a server's application,
+// or why that is not known; both are empty where it does (pilot/pkg/networking/core/filterchain_options.go).
+func (r *Reader) takesTLS(server *model.Workload, port int32) (fails, unknown string) {
+	switch {
+	case server.Facts.Mode == model.ModeProxyless:
+		return "a proxyless server takes the mesh's mTLS or plaintext, and no other TLS", ""
+	case server.Facts.Mode != model.ModeSidecar, isGateway(server), !captured(server, port):
+		return "", ""
+	case r.modesOf(server).of(port).mode == strict:
+		return "mode STRICT: the server's proxy takes the mesh's mTLS only", ""
+	}
+	switch r.carriedTo(server)[port] {
+	case carriesHTTP:
+		return "the port is declared to carry HTTP, so the server's proxy takes no TLS there but the mesh's", ""
+	case disputed:
+		return "", "Services declare the port differently, and the oldest decides whether the server's proxy takes TLS that is not the mesh's"
+	default:
+		return "", ""
 	}
 }
 
@@ -210,19 +300,27 @@ func speaksTLS(server *model.Workload) bool {
 	}
 }
 
-// spansMesh tells whether a Service leads to pods of which some announce no mTLS.
-func (r *Reader) spansMesh(s *model.Service) bool {
+// spansMesh tells whether a port of a Service leads to pods of which some announce that they take no mTLS.
+func (r *Reader) spansMesh(s *model.Service, port int32) bool {
 	workloads := r.m.WorkloadsIn(s.Namespace)
 	for i := range workloads {
-		if w := &workloads[i]; selects(s.Selector, w.Labels) && (!w.Facts.Meshed() || !speaksTLS(w)) {
+		w := &workloads[i]
+		if label, said := w.Labels[tlsModeLabel]; !selects(s.Selector, w.Labels) || speaksTLS(w) || said && label != "disabled" {
+			continue
+		}
+		if slices.ContainsFunc(s.Ports, func(p corev1.ServicePort) bool { return p.Port == port && isTCP(p) && targetPort(p, w) <= 65535 }) {
 			return true
 		}
 	}
 	return false
 }
 
-// aroundProxy finds what leads a client's connections to a port of a Service around its proxy.
+// aroundProxy finds what leads a client's connections to a port of a Service around its
+// proxy. Only sidecars have connections redirected to them (cni/pkg/plugin/plugin.go).
 func aroundProxy(client *model.Workload, port int32) *model.Bypass {
+	if client.Facts.Mode != model.ModeSidecar || isGateway(client) {
+		return nil
+	}
 	for _, number := range parsePorts(client.Annotations["traffic.sidecar.istio.io/excludeOutboundPorts"]) {
 		if number.Number == port {
 			return &model.Bypass{Field: annotationField("traffic.sidecar.istio.io/excludeOutboundPorts"), Ports: []model.Port{number}, Message: "the annotation leads connections to this port around the client's proxy, in plaintext"}
@@ -251,7 +349,7 @@ func (r *Reader) Sender(client *model.Workload) string {
 		key += fmt.Sprint(" scope ", scope.ref.Namespace, scope.number, " in ", client.ID.Namespace)
 	}
 	numbers, home := r.heeds(client)
-	if home || r.limited() {
+	if home || r.limited {
 		key += " home " + client.ID.Namespace + " rules " + numbersKey(numbers)
 	}
 	for _, b := range f.Bypasses {
@@ -264,38 +362,36 @@ func (r *Reader) Sender(client *model.Workload) string {
 }
 
 // limited tells whether some Service is hidden from some namespaces.
-func (r *Reader) limited() bool {
-	return slices.ContainsFunc(r.m.Services, func(s model.Service) bool { return s.Annotations[exportAnnotation] != "" })
+func limited(services []model.Service) bool {
+	return slices.ContainsFunc(services, func(s model.Service) bool { return s.Annotations[exportAnnotation] != "" })
 }
 
 // Receiver is what of a server the ways to it depend on.
 func (r *Reader) Receiver(server *model.Workload) string {
 	f := &server.Facts
-	if !f.Meshed() && len(r.rules) == 0 && len(r.scopes) == 0 {
-		return ""
+	key := fmt.Sprint(f.Mode, " ", takesHBONE(server), " ", isGateway(server), " ", speaksTLS(server), " ", f.Outside)
+	m := r.modesOf(server)
+	key += fmt.Sprint(" ", m.rest.mode, m.home)
+	for _, p := range m.ports {
+		key += fmt.Sprint(" ", p.port, p.mode)
 	}
-	key := fmt.Sprint(f.Mode, " ", f.Tunnel.Port, " ", isGateway(server), " ", isWaypoint(server), " ", speaksTLS(server), " ", f.Outside)
 	if f.Meshed() {
-		m := r.modesOf(server)
-		key += fmt.Sprint(" ", m.rest.mode, m.home)
-		for _, p := range m.ports {
-			key += fmt.Sprint(" ", p.port, p.mode)
-		}
-		key += r.gapsOf(server).key
+		key += r.gapsOf(server).key + fmt.Sprint(portsThat(r.carriedTo(server), carriesHTTP), portsThat(r.carriedTo(server), disputed))
 	}
-	relayed := f.Mode == model.ModeAmbient && len(r.waypoints) > 0
-	named := len(r.rules) > 0 || len(r.scopes) > 0 || r.limited() || relayed
+	relayed := len(r.waypoints) > 0
+	named := r.rules.count > 0 || len(r.scopes) > 0 || r.limited || relayed
 	for _, s := range server.Services {
-		key += fmt.Sprint(" service ", isHeadless(s) && r.spansMesh(s))
+		key += " service "
 		if named {
-			key += fmt.Sprint(s.Namespace, "/", s.Name)
+			key += s.Namespace + "/" + s.Name
 		}
 		for _, p := range s.Ports {
-			key += fmt.Sprint(" ", model.ProtocolOr(p.Protocol), p.Port, ">", targetPort(p, server))
+			key += fmt.Sprint(" ", model.ProtocolOr(p.Protocol), p.Port, ">", targetPort(p, server), isHeadless(s), isHeadless(s) && r.spansMesh(s, p.Port))
 		}
 	}
 	if relayed {
-		key += " at " + server.ID.Namespace + " " + server.Labels[useWaypointLabel] + server.Labels[useWaypointNSLabel]
+		waypoint, optedOut := useWaypoint(server.Labels, server.ID.Namespace)
+		key += fmt.Sprint(" at ", server.ID.Namespace, waypoint, optedOut)
 	}
 	return key
 }
