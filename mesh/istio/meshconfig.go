@@ -43,7 +43,11 @@ func (c *proxyConfig) takesHBONE() (takes, said bool) {
 // podProxyConfig is what a pod's own annotation configures; one that is no YAML configures nothing.
 func podProxyConfig(w *model.Workload) proxyConfig {
 	var config proxyConfig
-	if err := yaml.Unmarshal([]byte(w.Annotations[proxyConfigAnnotation]), &config); err != nil {
+	text := w.Annotations[proxyConfigAnnotation]
+	if text == "" {
+		return config
+	}
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
 		return proxyConfig{}
 	}
 	return config

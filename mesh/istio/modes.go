@@ -115,21 +115,22 @@ func (r *Reader) scoped(w *model.Workload) scopes {
 // (istio pilot/pkg/security/authn/policy_applier.go).
 func (r *Reader) modesOf(w *model.Workload) *portModes {
 	s := r.scoped(w)
-	key := fmt.Sprint(w.ID.Namespace, w.Facts.Mode == model.ModeAmbient)
-	for _, p := range []*peerAuthentication{s.mesh, s.home, s.own} {
-		key += "/"
-		if p != nil {
-			key += itoa(p.number)
+	k := key{}.of(w.ID.Namespace).flags(w.Facts.Mode == model.ModeAmbient)
+	for _, p := range [...]*peerAuthentication{s.mesh, s.home, s.own} {
+		if p == nil {
+			k = k.of("")
+			continue
 		}
+		k = k.number(p.number)
 	}
-	known := r.modes[key]
+	known := r.modes[string(k)]
 	if known == nil {
 		known = s.resolve()
 		if w.Facts.Mode == model.ModeAmbient {
 			s.throughZtunnel(known)
 		}
-		known.key = key
-		r.modes[key] = known
+		known.key = string(k)
+		r.modes[known.key] = known
 	}
 	return known
 }
@@ -238,8 +239,8 @@ func (s *scopes) converter() tunnelRules {
 // identity. What else a mode means shows in the ways of clients.
 func (r *Reader) mtls(w *model.Workload) *model.Filter {
 	m, g := r.modesOf(w), r.gapsOf(w)
-	key := fmt.Sprint("mtls ", m.key, g.key, w.Facts.Mode, r.refuses(w, permissive))
-	return r.remembered(key, func() *model.Filter {
+	k := key{}.of("mtls", m.key, g.key, string(w.Facts.Mode)).flags(r.refuses(w, permissive))
+	return r.remembered(k, func() *model.Filter {
 		f := &model.Filter{Layer: model.FilterMTLS, Otherwise: model.Allow, Rules: slices.Clone(g.rules)}
 		for _, p := range m.ports {
 			ports := []model.PortTerm{{Port: model.TCP(p.port)}}

@@ -148,14 +148,14 @@ func (r *Reader) authorization(w *model.Workload) *model.Filter {
 	e := r.enforcerOf(w)
 	policies := r.policiesFor(w)
 	g := r.gapsOf(w)
-	key := fmt.Sprint("authz ", e.kind, e.http, e.tcp, e.disputed, w.ID.Namespace)
+	k := key{}.of("authz").number(int(e.kind)).ports(e.http).ports(e.tcp).ports(e.disputed).of(w.ID.Namespace)
 	for _, p := range policies {
-		key += fmt.Sprint("/", p.ref.Namespace, p.number)
+		k = k.of(p.ref.Namespace).number(p.number)
 		if p.namesDestination() {
-			key += fmt.Sprint(w.ID, e.addresses)
+			k = k.of(w.ID.String(), fmt.Sprint(e.addresses))
 		}
 	}
-	return r.remembered(key+g.key+string(w.Facts.Mode), func() *model.Filter { return r.join(policies, e, g.rules) })
+	return r.remembered(k.of(g.key, string(w.Facts.Mode)), func() *model.Filter { return r.join(policies, e, g.rules) })
 }
 
 // namesDestination tells whether the server's addresses matter to a policy.

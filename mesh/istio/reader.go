@@ -32,8 +32,10 @@ type Reader struct {
 	// waypoints are the workloads that run them, by namespace and name.
 	waypoints map[[2]string]*model.Workload
 	// modes and filters remember what was worked out, by all that it came from.
-	modes    map[string]*portModes
-	filters  map[string]*model.Filter
+	modes   map[string]*portModes
+	filters map[string]*model.Filter
+	// gaps are those of workloads without bypasses, by mode and by what names the status port.
+	gaps     map[[2]string]gaps
 	problems []model.Problem
 }
 
@@ -44,7 +46,7 @@ func NewReader(m *model.Model, objects []model.Object) *Reader {
 		mesh: m.Cluster.Mesh, root: rootNamespace(&m.Cluster.Mesh), domain: m.Cluster.Domain, m: m,
 		peers: map[string][]peerAuthentication{}, policies: map[string][]authorizationPolicy{},
 		scopes: map[string][]sidecarScope{}, gateways: map[[2]string]*model.Object{}, waypoints: map[[2]string]*model.Workload{},
-		modes: map[string]*portModes{}, filters: map[string]*model.Filter{}, limited: limited(m.Services),
+		modes: map[string]*portModes{}, filters: map[string]*model.Filter{}, gaps: map[[2]string]gaps{}, limited: limited(m.Services),
 	}
 	read := readExisting(objects, r.root)
 	for _, list := range [][]model.Object{read.peerAuthentications, read.authorizationPolicies, read.destinationRules, read.sidecars} {
@@ -148,6 +150,19 @@ type gaps struct {
 var otherProtocols = []model.PortTerm{{Port: model.Port{Protocol: corev1.ProtocolUDP}}, {Port: model.Port{Protocol: corev1.ProtocolSCTP}}}
 
 func (r *Reader) gapsOf(w *model.Workload) gaps {
+	if slices.ContainsFunc(w.Facts.Bypasses, func(b model.Bypass) bool { return b.Inbound }) {
+		return newGaps(w)
+	}
+	like := [2]string{string(w.Facts.Mode), w.Annotations[statusPortAt]}
+	g, known := r.gaps[like]
+	if !known {
+		g = newGaps(w)
+		r.gaps[like] = g
+	}
+	return g
+}
+
+func newGaps(w *model.Workload) gaps {
 	g := gaps{rules: []model.FilterRule{passes(otherProtocols, model.Cause{Message: "a mesh carries TCP only: neither mTLS nor authorization covers the port"})}}
 	if own := ownPorts(w); len(own) > 0 {
 		var terms []model.PortTerm
@@ -205,11 +220,11 @@ func captured(w *model.Workload, port int32) bool {
 }
 
 // remembered is the filter of a key, made once.
-func (r *Reader) remembered(key string, build func() *model.Filter) *model.Filter {
-	f, known := r.filters[key]
+func (r *Reader) remembered(k key, build func() *model.Filter) *model.Filter {
+	f, known := r.filters[string(k)]
 	if !known {
 		f = build()
-		r.filters[key] = f
+		r.filters[string(k)] = f
 	}
 	return f
 }

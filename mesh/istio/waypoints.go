@@ -175,20 +175,20 @@ func (r *Reader) waypointFilter(via *model.Workload, s *model.Service, server *m
 		})
 	})
 	e := enforcer{kind: envoy, addresses: server.Addresses}
-	key := fmt.Sprint("waypoint ", via.ID)
+	k := key{}.of("waypoint", via.ID.String())
 	if s != nil {
 		e.at = func(port int32) []int32 { return targetsOf(s, port, server) }
 		e.carry(carriedBy(s))
 		e.addresses = clusterIPs(s)
-		key += fmt.Sprint(" ", s.Namespace, "/", s.Name)
+		k = k.of(s.Namespace, s.Name)
 		for _, p := range s.Ports {
-			key += fmt.Sprint(" ", p.Port, ">", targetPort(p, server))
+			k = k.number(int(p.Port)).number(int(targetPort(p, server)))
 		}
 	}
 	if slices.ContainsFunc(policies, (*authorizationPolicy).namesDestination) {
-		key += fmt.Sprint(e.addresses)
+		k = k.of(fmt.Sprint(e.addresses))
 	}
-	return r.remembered(key, func() *model.Filter { return r.join(policies, e, nil) })
+	return r.remembered(k, func() *model.Filter { return r.join(policies, e, nil) })
 }
 
 // clusterIPs are the addresses of a Service.

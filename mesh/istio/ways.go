@@ -344,21 +344,18 @@ func (r *Reader) Sender(client *model.Workload) string {
 	if f.Mode == model.ModeAmbient {
 		return "ztunnel"
 	}
-	key := fmt.Sprint(f.Mode, " ", isGateway(client), " ", f.DialsTunnel)
+	k := key{}.of(string(f.Mode)).flags(isGateway(client), f.DialsTunnel)
 	if scope := r.scopeOf(client); scope != nil {
-		key += fmt.Sprint(" scope ", scope.ref.Namespace, scope.number, " in ", client.ID.Namespace)
+		k = k.of("scope", scope.ref.Namespace).number(scope.number).of("in", client.ID.Namespace)
 	}
 	numbers, home := r.heeds(client)
 	if home || r.limited {
-		key += " home " + client.ID.Namespace + " rules " + numbersKey(numbers)
+		k = k.of("home", client.ID.Namespace, "rules", numbersKey(numbers))
 	}
-	for _, b := range f.Bypasses {
-		if !b.Inbound {
-			key += " bypass " + client.ID.String()
-			break
-		}
+	if slices.ContainsFunc(f.Bypasses, func(b model.Bypass) bool { return !b.Inbound }) {
+		k = k.of("bypass", client.ID.String())
 	}
-	return key
+	return string(k)
 }
 
 // limited tells whether some Service is hidden from some namespaces.
@@ -369,29 +366,30 @@ func limited(services []model.Service) bool {
 // Receiver is what of a server the ways to it depend on.
 func (r *Reader) Receiver(server *model.Workload) string {
 	f := &server.Facts
-	key := fmt.Sprint(f.Mode, " ", takesHBONE(server), " ", isGateway(server), " ", speaksTLS(server), " ", f.Outside)
 	m := r.modesOf(server)
-	key += fmt.Sprint(" ", m.rest.mode, m.home)
+	k := key{}.of(string(f.Mode), f.Outside, m.rest.mode, m.home).flags(takesHBONE(server), isGateway(server), speaksTLS(server))
 	for _, p := range m.ports {
-		key += fmt.Sprint(" ", p.port, p.mode)
+		k = k.number(int(p.port)).of(p.mode)
 	}
 	if f.Meshed() {
-		key += r.gapsOf(server).key + fmt.Sprint(portsThat(r.carriedTo(server), carriesHTTP), portsThat(r.carriedTo(server), disputed))
+		carried := r.carriedTo(server)
+		k = k.of(r.gapsOf(server).key).ports(portsThat(carried, carriesHTTP)).ports(portsThat(carried, disputed))
 	}
 	relayed := len(r.waypoints) > 0
 	named := r.rules.count > 0 || len(r.scopes) > 0 || r.limited || relayed
 	for _, s := range server.Services {
-		key += " service "
+		k = k.of("service")
 		if named {
-			key += s.Namespace + "/" + s.Name
+			k = k.of(s.Namespace, s.Name)
 		}
+		headless := isHeadless(s)
 		for _, p := range s.Ports {
-			key += fmt.Sprint(" ", model.ProtocolOr(p.Protocol), p.Port, ">", targetPort(p, server), isHeadless(s), isHeadless(s) && r.spansMesh(s, p.Port))
+			k = k.of(string(model.ProtocolOr(p.Protocol))).number(int(p.Port)).number(int(targetPort(p, server))).flags(headless, headless && r.spansMesh(s, p.Port))
 		}
 	}
 	if relayed {
 		waypoint, optedOut := useWaypoint(server.Labels, server.ID.Namespace)
-		key += fmt.Sprint(" at ", server.ID.Namespace, waypoint, optedOut)
+		k = k.of("at", server.ID.Namespace, fmt.Sprint(waypoint)).flags(optedOut)
 	}
-	return key
+	return string(k)
 }
