@@ -202,6 +202,9 @@ func (s *side) match() {
 }
 
 func (s *side) matchTerm(t *term) {
+	if t.nameless && slices.ContainsFunc(t.source.Names, func(n model.NameTerm) bool { return !n.Not }) {
+		return // who presents no identity has none of these names
+	}
 	add := func(id groupID) {
 		if m := s.matchGroup(t, id); m > never {
 			t.matches = append(t.matches, termMatch{id, m})
