@@ -1,19 +1,30 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/mattfenwick/cyclonus/pkg/matcher"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
+	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
 	"floe.dev/palisade/mesh"
 	"floe.dev/palisade/model"
+	"floe.dev/palisade/report"
 	"floe.dev/palisade/verdict"
 )
 
@@ -279,4 +290,155 @@ func BenchmarkExplain(b *testing.B) {
 			}
 		})
 	}
+}
+
+// writeCity writes the cluster as two folders of YAML, before and after the change: a file a namespace.
+func writeCity(b *testing.B, namespaces, podsEach int, m cityMesh) (before, after string) {
+	b.Helper()
+	root := b.TempDir()
+	for _, state := range []string{"before", "after"} {
+		folder := filepath.Join(root, state)
+		require.NoError(b, os.Mkdir(folder, 0o755))
+		base := map[model.MeshKind]string{model.MeshIstio: istio + "\n---" + istioCNI + "\n---" + ztunnel, model.MeshLinkerd: linkerd}[m.mesh.Kind]
+		require.NoError(b, os.WriteFile(filepath.Join(folder, "base.yaml"), []byte(facts+"\n---"+kubeDNS+"\n---"+base), 0o600))
+		for n := range namespaces {
+			text := cityNamespace(n, namespaces, podsEach, m, state == "after")
+			require.NoError(b, os.WriteFile(filepath.Join(folder, fmt.Sprintf("ns-%05d.yaml", n)), []byte(text), 0o600))
+		}
+	}
+	return filepath.Join(root, "before"), filepath.Join(root, "after")
+}
+
+func cityNamespace(n, namespaces, podsEach int, m cityMesh, after bool) string {
+	name, next := fmt.Sprintf("ns-%05d", n), fmt.Sprintf("ns-%05d", (n+1)%namespaces)
+	labels, _ := json.Marshal(m.labels)
+	annotations, _ := json.Marshal(m.annotations)
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: %s, annotations: %s}\n", name, labels, annotations)
+	for _, role := range cityRoles {
+		fmt.Fprintf(&b, "---\napiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s}\nspec: {selector: {role: %s}, ports: [{name: tcp, port: %d}]}\n", role, name, role, cityPorts[role])
+	}
+	for p := range podsEach {
+		role := cityRoles[p%4]
+		fmt.Fprintf(&b, `---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: %[1]s-%05[2]d
+  namespace: %[3]s
+  labels: {role: %[1]s, pod: "%[2]d"}
+spec:
+  serviceAccountName: %[1]s
+  containers:
+  - name: c
+    image: registry.example/%[1]s:1
+    ports:
+    - {name: main, containerPort: %[4]d}
+    resources: {requests: {cpu: 100m, memory: 64Mi}}
+    readinessProbe: {tcpSocket: {port: main}}
+`, role, p, name, cityPorts[role])
+	}
+	policies := strings.NewReplacer("HOME", name, "NEXT", next, "TUNNEL", m.tunnel).Replace(cityPolicies)
+	if after && n%10 == 0 {
+		policies = strings.ReplaceAll(policies, "8443", "8444")
+	}
+	b.WriteString("---\n" + policies + "\n")
+	if after {
+		b.WriteString("---\n" + strings.ReplaceAll(map[model.MeshKind]string{model.MeshIstio: cityIstio, model.MeshLinkerd: cityLinkerd}[m.mesh.Kind], "HOME", name))
+	}
+	return b.String()
+}
+
+// BenchmarkFromYAML is palisade map of a folder, and palisade diff of two, with the peak of the process's memory.
+func BenchmarkFromYAML(b *testing.B) {
+	look := func(b *testing.B, folder, kind string) engine.View {
+		s, err := cluster.Read([]string{folder}, nil, cluster.Options{})
+		require.NoError(b, err)
+		return engine.Look(s, engine.ViewOptions{Options: engine.Options{Given: engine.Given{Mesh: kind}, Now: noon}, Level: engine.Pods, When: engine.Current})
+	}
+	for _, podsEach := range []int{10, 20} {
+		for _, m := range cityMeshes {
+			before, after := writeCity(b, 50, podsEach, m)
+			kind := string(m.mesh.Kind)
+			if m.mesh.Kind == model.MeshNone {
+				kind = "none"
+			}
+			b.Run(fmt.Sprintf("map/pods=%d/policies=300/mesh=%s", 50*podsEach, m.name), func(b *testing.B) {
+				for range b.N {
+					v := look(b, after, kind)
+					require.NoError(b, report.WriteMap(io.Discard, v.Map(), report.MapOptions{}))
+				}
+				b.ReportMetric(peakMB(b), "peak-MB")
+			})
+			b.Run(fmt.Sprintf("diff/pods=%d/policies=300/mesh=%s", 50*podsEach, m.name), func(b *testing.B) {
+				for range b.N {
+					was, is := look(b, before, kind), look(b, after, kind)
+					require.NoError(b, report.WriteDifference(io.Discard, engine.Compare(&was, &is), report.MapOptions{}))
+				}
+				b.ReportMetric(peakMB(b), "peak-MB")
+			})
+		}
+	}
+}
+
+// BenchmarkAgainstPairs holds the map against cyclonus, which judges pair by pair
+// and port by port: first that both say the same of every pair on the ports that policies name,
+// then how many times as long it takes. The map has every other port and the addresses outside as well.
+func BenchmarkAgainstPairs(b *testing.B) {
+	for _, podsEach := range []int{2, 10} {
+		b.Run(fmt.Sprintf("pods=%d/policies=300", 50*podsEach), func(b *testing.B) {
+			city, objects, _ := newCity(b, 50, podsEach, cityMeshes[0])
+			var list []*networkingv1.NetworkPolicy
+			for i := range objects {
+				var p networkingv1.NetworkPolicy
+				require.NoError(b, runtime.DefaultUnstructuredConverter.FromUnstructured(objects[i].Tree, &p))
+				list = append(list, &p)
+			}
+			ports := []model.Port{model.TCP(8443), model.TCP(8080), model.TCP(5432), model.TCP(53), model.UDP(53), model.TCP(80)}
+			var fast, slow time.Duration
+			for range b.N {
+				start := time.Now()
+				state, _ := engine.State(city, objects)
+				m := verdict.NewMap(state)
+				shown := map[[2]int][]verdict.Allowance{}
+				for c := range m.Connections() {
+					shown[[2]int{c.From, c.To}] = append(shown[[2]int{c.From, c.To}], c.Allowance)
+				}
+				fast += time.Since(start)
+				start = time.Now()
+				judged := pairByPair(matcher.BuildNetworkPolicies(true, list), city, ports)
+				slow += time.Since(start)
+				for pair, open := range judged {
+					for i, port := range ports {
+						covered := slices.ContainsFunc(shown[pair], func(a verdict.Allowance) bool { return a.Covers(port) })
+						require.Equal(b, open[i], covered, "%s → %s %s", city.Workloads[pair[0]].ID, city.Workloads[pair[1]].ID, port)
+					}
+				}
+			}
+			b.ReportMetric(fast.Seconds()/float64(b.N)*1000, "map-ms")
+			b.ReportMetric(slow.Seconds()/fast.Seconds(), "times-as-long-by-pairs")
+		})
+	}
+}
+
+func pairByPair(policy *matcher.Policy, city *model.Model, ports []model.Port) map[[2]int][]bool {
+	peers := make([]*matcher.TrafficPeer, len(city.Workloads))
+	for i := range city.Workloads {
+		w := &city.Workloads[i]
+		peers[i] = &matcher.TrafficPeer{IP: "10.1.1.1", Internal: &matcher.InternalPeer{PodLabels: w.Labels, NamespaceLabels: w.NamespaceLabels, Namespace: w.ID.Namespace}}
+	}
+	judged := make(map[[2]int][]bool, len(peers)*len(peers))
+	for from := range peers {
+		for to := range peers {
+			if from == to {
+				continue
+			}
+			open := make([]bool, len(ports))
+			for i, port := range ports {
+				open[i] = policy.IsTrafficAllowed(&matcher.Traffic{Source: peers[from], Destination: peers[to], ResolvedPort: int(port.Number), Protocol: port.Protocol}).IsAllowed()
+			}
+			judged[[2]int{from, to}] = open
+		}
+	}
+	return judged
 }
