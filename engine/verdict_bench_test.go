@@ -442,3 +442,33 @@ func pairByPair(policy *matcher.Policy, city *model.Model, ports []model.Port) m
 	}
 	return judged
 }
+
+// BenchmarkReplacePolicy changes one NetworkPolicy in a cluster that is loaded
+// already, and says what that changes: a policy that names its peers, and one that lets everybody in.
+func BenchmarkReplacePolicy(b *testing.B) {
+	for _, m := range cityMeshes {
+		city, before, _ := newCity(b, 500, 20, m)
+		state, _ := engine.State(city, before)
+		verdict.NewMap(state)
+		for name, c := range map[string]struct {
+			policy   int
+			from, to string
+		}{"names-peers": {2, "role: db", "role: worker"}, "everybody": {5, "8443", "8444"}} {
+			b.Run("pods=10000/mesh="+m.name+"/"+name, func(b *testing.B) {
+				text := strings.Split(strings.NewReplacer("HOME", "ns-00007", "NEXT", "ns-00008", "TUNNEL", m.tunnel).Replace(cityPolicies), "\n---\n")[c.policy]
+				changed := trees(b, strings.ReplaceAll(text, c.from, c.to))[0]
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range b.N {
+					_, d, err := engine.ReplacePolicy(state, changed.Ref(), &changed)
+					require.NoError(b, err)
+					changes := 0
+					for range d.Changes() {
+						changes++
+					}
+					b.ReportMetric(float64(changes), "changes")
+				}
+			})
+		}
+	}
+}

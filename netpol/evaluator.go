@@ -3,8 +3,10 @@ package netpol
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,11 +20,15 @@ import (
 // answers for pods with equal labels, as far as policies look at these, once.
 type Evaluator struct {
 	homes map[string]*evaluatedHome
+	// pods tells whether address blocks find pods.
+	pods model.PodAddresses
 }
 
 // evaluatedHome is one namespace with policies.
 type evaluatedHome struct {
-	policies []evaluatedPolicy
+	// remembering guards what is worked out when first asked for: Evaluators share homes.
+	remembering sync.Mutex
+	policies    []evaluatedPolicy
 	// keys are the labels that some policy's podSelector reads, sorted.
 	keys []string
 	// byLabels are the filters of pods, by the values of these labels; byPolicies by which policies select them.
@@ -46,12 +52,65 @@ type evaluatedPolicy struct {
 // refused when it is read, and here matches nothing. cni is model.Cluster.CNI:
 // whether an address block finds pods depends on it.
 func NewEvaluator(policies []networkingv1.NetworkPolicy, cni string) *Evaluator {
-	e := &Evaluator{homes: map[string]*evaluatedHome{}}
-	r := ruleReader{pods: podAddresses(cni)}
+	e := &Evaluator{homes: map[string]*evaluatedHome{}, pods: podAddresses(cni)}
 	for i := range policies {
-		e.add(&policies[i], &r)
+		h := e.homes[policies[i].Namespace]
+		if h == nil {
+			h = newHome()
+			e.homes[policies[i].Namespace] = h
+		}
+		h.add(readPolicy(&policies[i], e.pods))
 	}
 	return e
+}
+
+func newHome() *evaluatedHome {
+	return &evaluatedHome{byLabels: map[string]direction{}, byPolicies: [2]map[string]*model.Filter{{}, {}}}
+}
+
+// Change is one NetworkPolicy in place of another.
+type Change struct {
+	// Evaluator judges by the policies after the change; it shares with the one before what stays the same.
+	Evaluator *Evaluator
+	// Rules are those of the policy before and after: what they do not name stays as
+	// it is, unless pods become isolated or cease to be.
+	Rules []model.FilterRule
+
+	namespace string
+	selectors []*metav1.LabelSelector
+}
+
+// Selects tells whether the policy, before or after, is for the pods of a workload.
+func (c *Change) Selects(w *model.Workload) bool {
+	return w.ID.Namespace == c.namespace && !w.Spec.HostNetwork &&
+		slices.ContainsFunc(c.selectors, func(s *metav1.LabelSelector) bool { return model.Matches(s, w.Labels) })
+}
+
+// Replace puts a policy in the place of the one of its namespace and name, or adds
+// it where there is none; nil removes it. It reads the policies of that namespace alone.
+func (e *Evaluator) Replace(namespace, name string, policy *networkingv1.NetworkPolicy) Change {
+	c := Change{Evaluator: &Evaluator{homes: maps.Clone(e.homes), pods: e.pods}, namespace: namespace}
+	h := newHome()
+	take := func(p *evaluatedPolicy) {
+		c.Rules = append(append(c.Rules, p.egress...), p.ingress...)
+		c.selectors = append(c.selectors, p.selector)
+	}
+	if before := e.homes[namespace]; before != nil {
+		for i := range before.policies {
+			if p := &before.policies[i]; p.ref.Name != name {
+				h.add(*p)
+			} else {
+				take(p)
+			}
+		}
+	}
+	if policy != nil {
+		read := readPolicy(policy, e.pods)
+		take(&read)
+		h.add(read)
+	}
+	c.Evaluator.homes[namespace] = h
+	return c
 }
 
 // podAddresses: Cilium's CIDR rules never match pods; conformance asks all others to match them
@@ -67,13 +126,8 @@ func podAddresses(cni string) model.PodAddresses {
 	}
 }
 
-func (e *Evaluator) add(p *networkingv1.NetworkPolicy, r *ruleReader) {
-	h := e.homes[p.Namespace]
-	if h == nil {
-		h = &evaluatedHome{byLabels: map[string]direction{}, byPolicies: [2]map[string]*model.Filter{{}, {}}}
-		e.homes[p.Namespace] = h
-	}
-	r.ref = model.Ref{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: p.Namespace, Name: p.Name}
+func readPolicy(p *networkingv1.NetworkPolicy, pods model.PodAddresses) evaluatedPolicy {
+	r := ruleReader{pods: pods, ref: model.Ref{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: p.Namespace, Name: p.Name}}
 	read := evaluatedPolicy{ref: r.ref, selector: &p.Spec.PodSelector}
 	read.isolatesIngress, read.isolatesEgress = Isolates(&p.Spec)
 	for i := range p.Spec.Ingress {
@@ -82,11 +136,15 @@ func (e *Evaluator) add(p *networkingv1.NetworkPolicy, r *ruleReader) {
 	for i := range p.Spec.Egress {
 		read.egress = append(read.egress, r.rule("spec.egress", i, p.Spec.Egress[i].To, p.Spec.Egress[i].Ports))
 	}
-	h.policies = append(h.policies, read)
-	for key := range p.Spec.PodSelector.MatchLabels {
+	return read
+}
+
+func (h *evaluatedHome) add(p evaluatedPolicy) {
+	h.policies = append(h.policies, p)
+	for key := range p.selector.MatchLabels {
 		h.reads(key)
 	}
-	for _, expression := range p.Spec.PodSelector.MatchExpressions {
+	for _, expression := range p.selector.MatchExpressions {
 		h.reads(expression.Key)
 	}
 }
@@ -125,6 +183,8 @@ func (e *Evaluator) filters(w *model.Workload) direction {
 		}
 		key = append(key, 0)
 	}
+	h.remembering.Lock()
+	defer h.remembering.Unlock()
 	d, known := h.byLabels[string(key)]
 	if !known {
 		d = h.selected(w.Labels)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+
+	"floe.dev/palisade/model"
 )
 
 // Difference is what changes between two states of a cluster.
@@ -32,6 +34,73 @@ func Compare(before, after Input) *Difference {
 	d := &Difference{space: newSpace(before, after), deltas: map[[2]accessID][]Delta{}}
 	d.index = d.space.index(func(p Peer) { d.peers = append(d.peers, p) })
 	return d
+}
+
+// Around says what to look at where little changes.
+type Around struct {
+	// Touched are the workloads that a change is for.
+	Touched func(*model.Workload) bool
+	// Rules are those that the change brings or takes away. A connection whose other
+	// end they do not name stays as it is, unless the touched end is isolated in one state only.
+	Rules []model.FilterRule
+	// Hidden tells of workloads through which others may be reached: where one of
+	// these is touched or named, everything is looked at.
+	Hidden func(*model.Workload) bool
+}
+
+// CompareAround is Compare for two states that differ by what is said of some
+// workloads, and by nothing else: it judges the connections of these, and of these
+// only with peers that the rules name. Both states have the same workloads.
+func CompareAround(before, after Input, a Around) *Difference {
+	if near, ok := a.near(before, after); ok {
+		before.Workloads, after.Workloads = near, near
+	}
+	return Compare(before, after)
+}
+
+// near are the workloads whose connections may change; ok is false where it may be all of them.
+func (a *Around) near(before, after Input) (list []model.Workload, ok bool) {
+	named := make([][]model.Term, 0, len(a.Rules))
+	for i := range a.Rules {
+		if a.Rules[i].Peers == nil {
+			return nil, false
+		}
+		named = append(named, a.Rules[i].Peers)
+	}
+	for i := range before.Workloads {
+		w := &before.Workloads[i]
+		touched := a.Touched(w)
+		if touched && ((before.Network.Egress(w) == nil) != (after.Network.Egress(w) == nil) || (before.Network.Ingress(w) == nil) != (after.Network.Ingress(w) == nil)) {
+			return nil, false
+		}
+		if !touched && !names(named, w, before.Cluster) {
+			continue
+		}
+		if a.Hidden(w) {
+			return nil, false
+		}
+		list = append(list, *w)
+	}
+	return list, true
+}
+
+func names(lists [][]model.Term, w *model.Workload, cluster *model.Cluster) bool {
+	for _, terms := range lists {
+		for i := range terms {
+			t := &terms[i]
+			if matchWho(t, &peer{workload: w}) == never {
+				continue
+			}
+			p := peer{workload: w}
+			if t.In != nil || t.NotIn != nil {
+				p = newPeer(w, cluster)
+			}
+			if matchTerm(t, &p) > never {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Peers are all that may stand at an end of a change.

@@ -51,7 +51,13 @@ func newSpace(inputs ...Input) *space {
 		sp.sides = append(sp.sides, newSide(in, sp.tables))
 	}
 	told := make([][]told, len(inputs))
-	sp.each(func(i int, s *side) { told[i] = s.ask() })
+	if len(inputs) > 1 && inputs[0].Mesh != nil && inputs[0].Mesh == inputs[1].Mesh {
+		for i, s := range sp.sides { // one reader is for one goroutine
+			told[i] = s.ask()
+		}
+	} else {
+		sp.each(func(i int, s *side) { told[i] = s.ask() })
+	}
 	answers := make([][]asked, len(inputs))
 	var prefixes []netip.Prefix
 	for i, s := range sp.sides {
