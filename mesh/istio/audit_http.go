@@ -92,23 +92,19 @@ func connectionKey(key string) bool {
 // neverFires tells whether ztunnel is left with a clause (from, to, or one condition) in which no
 // part says anything: it takes such a clause for one that does not match.
 func neverFires(rule *authorizationRule) bool {
-	to := slices.ContainsFunc(rule.To, func(to struct {
-		Operation requestOperation `json:"operation"`
-	}) bool {
+	to := slices.ContainsFunc(rule.To, func(to ruleTo) bool {
 		return len(to.Operation.Ports)+len(to.Operation.NotPorts) > 0
 	})
-	from := slices.ContainsFunc(rule.From, func(from struct {
-		Source peerSource `json:"source"`
-	}) bool {
-		return from.Source.onConnections()
+	from := slices.ContainsFunc(rule.From, func(from ruleFrom) bool {
+		return from.Source.onConnections() || len(from.Source.IPBlocks)+len(from.Source.NotIPBlocks) > 0
 	})
 	return len(rule.To) > 0 && !to || len(rule.From) > 0 && !from ||
 		slices.ContainsFunc(rule.When, func(when condition) bool { return !connectionKey(when.Key) })
 }
 
-// onConnections tells whether a source says anything that ztunnel knows.
+// onConnections tells whether a source says anything of identities, which ztunnel knows.
 func (s *peerSource) onConnections() bool {
-	return len(s.Principals)+len(s.NotPrincipals)+len(s.Namespaces)+len(s.NotNamespaces)+len(s.ServiceAccounts)+len(s.NotServiceAccounts)+len(s.IPBlocks)+len(s.NotIPBlocks) > 0
+	return len(s.Principals)+len(s.NotPrincipals)+len(s.Namespaces)+len(s.NotNamespaces)+len(s.ServiceAccounts)+len(s.NotServiceAccounts) > 0
 }
 
 // httpOnTCP reports rules on requests for ports that Services declare as no HTTP, where a

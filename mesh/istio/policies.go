@@ -42,13 +42,17 @@ type targetRef struct {
 }
 
 type authorizationRule struct {
-	From []struct {
-		Source peerSource `json:"source"`
-	} `json:"from"`
-	To []struct {
-		Operation requestOperation `json:"operation"`
-	} `json:"to"`
+	From []ruleFrom  `json:"from"`
+	To   []ruleTo    `json:"to"`
 	When []condition `json:"when"`
+}
+
+type ruleFrom struct {
+	Source peerSource `json:"source"`
+}
+
+type ruleTo struct {
+	Operation requestOperation `json:"operation"`
 }
 
 type peerSource struct {
