@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"floe.dev/palisade/model"
 )
 
@@ -39,7 +37,6 @@ func (a *auditor) outside() {
 }
 
 // belongsToMesh tells whether a workload is of the mesh itself, or of a namespace that is never enrolled.
-// Gateways of Istio's older chart are proxies though nothing is injected into them.
 func (a *auditor) belongsToMesh(w *model.Workload) bool {
 	mesh, home := &a.m.Cluster.Mesh, w.ID.Namespace
 	n := a.m.Namespace(home)
@@ -51,9 +48,7 @@ func (a *auditor) belongsToMesh(w *model.Workload) bool {
 	case w.Labels["app"] == "istiod", w.Labels["app"] == "ztunnel", w.Labels["k8s-app"] == "istio-cni-node", w.Labels["k8s-app"] == "linkerd-cni", w.Labels["linkerd.io/control-plane-component"] != "":
 		return true
 	}
-	return !w.Facts.Meshed() && slices.ContainsFunc(w.Spec.Containers, func(c corev1.Container) bool {
-		return c.Name == "istio-proxy" && (w.Labels["istio"] == "ingressgateway" || w.Labels["istio"] == "egressgateway")
-	})
+	return false
 }
 
 // enrolled tells whether the namespace of a workload, or the workload itself, asks for the mesh in use.
@@ -122,7 +117,11 @@ func (a *auditor) notEnrolled(n *model.Namespace, out []*model.Workload) {
 // bypasses reports what leads traffic around the proxy of a meshed workload.
 func (a *auditor) bypasses(w *model.Workload) {
 	if w.Facts.Outside != "" {
-		a.find("InboundNotCaptured", model.Error, w.Ref(), "", "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside, "let the mesh capture what comes in")
+		field := ""
+		if around := slices.IndexFunc(w.Facts.Bypasses, func(b model.Bypass) bool { return b.Inbound && b.Ports == nil }); around >= 0 {
+			field = w.TemplatePath() + w.Facts.Bypasses[around].Field
+		}
+		a.find("InboundNotCaptured", model.Error, w.Ref(), field, "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside, "let the mesh capture what comes in")
 	}
 	strict := a.strict(w)
 	for _, bypass := range w.Facts.Bypasses {

@@ -123,15 +123,15 @@ func belowEnforce(w *model.Workload, l label, violations []Violation) model.Find
 }
 
 func belowWarn(w *model.Workload, l label, labels []label, violations []Violation) model.Finding {
-	does := "warn about"
+	does := "warn about the pods"
 	switch {
 	case labels[1].level == labels[2].level:
-		does = "warn about, and note in the audit log,"
+		does = "warn about, and note in the audit log, the pods"
 	case l.mode == "audit":
-		does = "note in the audit log"
+		does = "note the pods in the audit log"
 	}
 	return model.NewFinding("PodBelowWarn", model.Info, w.Ref(), firstField(violations),
-		fmt.Sprintf("level %s would %s the pods, but let them run: %s%s", versioned(l.level, l.version), does, sentence(violations), alsoFields(violations)),
+		fmt.Sprintf("level %s would %s, but let them run: %s%s", versioned(l.level, l.version), does, sentence(violations), alsoFields(violations)),
 		"change these fields before the namespace enforces "+l.level)
 }
 

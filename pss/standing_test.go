@@ -25,7 +25,7 @@ func standing(n model.Namespace, workloads ...*model.Workload) map[string]model.
 func TestALevelThatIsOnlyAuditedIsToldOf(t *testing.T) {
 	found := standing(ungoverned("shop", map[string]string{enforceKey: "privileged", "pod-security.kubernetes.io/audit": "baseline"}), privileged(t, "shop"))
 	require.Contains(t, found, "PodBelowWarn")
-	assert.Contains(t, found["PodBelowWarn"].Message, "note in the audit log")
+	assert.Contains(t, found["PodBelowWarn"].Message, "note the pods in the audit log")
 	assert.Len(t, found, 1)
 }
 

@@ -101,10 +101,9 @@ func (a *auditor) enrolmentKnown(w *model.Workload) bool {
 	return w.Running || w.Facts.Meshed() || n != nil && n.Declared || w.Labels[injectLabel] != "" || w.Labels[dataplaneLabel] != "" || w.Annotations[injectLabel] != ""
 }
 
-// runsGateway tells whether a workload is Istio's own gateway, that of the older
-// chart (charts/gateways/istio-ingress) included, which is neither injected nor of Gateway API.
+// runsGateway tells whether a workload is Istio's own gateway.
 func runsGateway(w *model.Workload) bool {
-	return !isWaypoint(w) && (isGateway(w) || proxy(w) != nil && (w.Labels["istio"] == "ingressgateway" || w.Labels["istio"] == "egressgateway"))
+	return !isWaypoint(w) && isGateway(w)
 }
 
 // quoted is labels as a selector writes them.

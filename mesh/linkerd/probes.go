@@ -117,7 +117,10 @@ func (p probe) pathOnly() string {
 }
 
 // automatic tells whether Linkerd itself permits the probe on a Server without
-// routes: it compares the declared path, query and all, with the request's path.
-func (p probe) automatic() bool {
-	return p.kind == probeTCP || p.kind == probeHTTP && !p.hook && !strings.Contains(p.path, "?")
+// routes. It does not where the path lacks its slash, and before 2.14 not where there
+// is a query: it then compared the declared path, query and all, with the request's (linkerd2#10934).
+func (p probe) automatic(version string) bool {
+	release, known := parseRelease(version)
+	exact := !known || !release.atLeast(probeQueries)
+	return p.kind == probeTCP || p.kind == probeHTTP && !p.hook && !p.rootless && !(exact && strings.Contains(p.path, "?"))
 }
