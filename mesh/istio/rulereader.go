@@ -201,9 +201,9 @@ func (t *ruleReader) serverPorts(of ranges) []model.PortTerm {
 			terms = append(terms, model.PortTerm{Port: p})
 			continue
 		}
-		for port := r.first; port <= r.last; port++ {
-			for _, at := range t.enforcer.at(port) {
-				terms = append(terms, model.PortTerm{Port: model.TCP(at)})
+		for _, at := range t.enforcer.at {
+			if r.first <= at.port && at.port <= r.last {
+				terms = append(terms, model.PortTerm{Port: model.TCP(at.target)})
 			}
 		}
 	}
