@@ -120,7 +120,9 @@ func (p probe) pathOnly() string {
 // routes. It does not where the path lacks its slash, and before 2.14 not where there
 // is a query: it then compared the declared path, query and all, with the request's (linkerd2#10934).
 func (p probe) automatic(version string) bool {
+	if p.kind != probeHTTP || p.hook || p.rootless {
+		return p.kind == probeTCP
+	}
 	release, known := parseRelease(version)
-	exact := !known || !release.atLeast(probeQueries)
-	return p.kind == probeTCP || p.kind == probeHTTP && !p.hook && !p.rootless && !(exact && strings.Contains(p.path, "?"))
+	return known && release.atLeast(probeQueries) || !strings.Contains(p.path, "?")
 }
