@@ -39,6 +39,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.ProbePorts = d.probePorts(w, e)
 	facts.Bypasses = bypasses(w, e)
 	facts.Injected = d.injectedContainers(w, e)
+	facts.NoAudit = noAudit(e)
 	facts.HoldsHTTP = e.mode != model.ModeAmbient
 	if e.mode == model.ModeAmbient {
 		facts.ProbeSources = probeSources
