@@ -224,6 +224,10 @@ type CertificateSummary struct {
 
 // MTLSReportStatus is the last verification of a namespace.
 type MTLSReportStatus struct {
+	// began is when its first probe went out: it tells of nothing that was written later.
+	// +optional
+	Began *metav1.Time `json:"began,omitempty"`
+
 	// time is when the verification ended.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`
