@@ -169,7 +169,7 @@ func (c *compiler) probeGrants(p *portOf) bool {
 			case probe.port != p.number || probe.kind == probeTCP:
 			case probe.kind == probeStream || p.opaque:
 				streams = append(streams, probe.field)
-			case !probe.automatic() || routes:
+			case !probe.automatic(c.model.Cluster.Mesh.Version) || routes:
 				paths = append(paths, probe.pathOnly())
 			}
 		}
