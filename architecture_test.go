@@ -101,7 +101,7 @@ var table = []rule{
 
 	{
 		path: "controller", floor: 6, why: "the shell reaches the compilers by engine only",
-		ours: []string{"api/v1alpha1", "model", "engine", "cluster", "verify", "verify/probe", "report", "deploy"},
+		ours: []string{"api/v1alpha1", "model", "plan", "rollout", "engine", "cluster", "verify", "verify/probe", "report", "deploy"},
 	},
 	{
 		path: "cmd/palisade", floor: 7, why: "as controller",

@@ -37,6 +37,8 @@ type Change struct {
 	ResourceVersion string
 	// Own tells that the kind is palisade's own, Owned that the object bears palisade's mark.
 	Own, Owned bool
+	// Same tells that only what palisade does not look at has changed, Gone that the object is there no longer.
+	Same, Gone bool
 }
 
 // World keeps what palisade looks at in a running cluster current, by watching it.
@@ -172,9 +174,9 @@ func (w *World) watch(ctx context.Context, k servedKind) {
 	_ = informer.SetTransform(func(o any) (any, error) { return w.entry(k, o), nil }) // it fails on a started informer only
 	_ = informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.refuse(watched, err) })
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { w.event(watched, o) },
+		AddFunc:    func(o any) { w.event(watched, o, Change{}) },
 		UpdateFunc: func(was, is any) { w.updated(watched, was, is) },
-		DeleteFunc: func(o any) { w.event(watched, o) },
+		DeleteFunc: func(o any) { w.event(watched, o, Change{Gone: true}) },
 	})
 	w.watched[k.GroupVersionResource] = watched
 	go informer.RunWithContext(ctx)
@@ -211,7 +213,7 @@ func spent(k servedKind, u *unstructured.Unstructured) bool {
 	return replicas == 0
 }
 
-func (w *World) event(k *watchedKind, o any) {
+func (w *World) event(k *watchedKind, o any, c Change) {
 	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
 	}
@@ -220,10 +222,8 @@ func (w *World) event(k *watchedKind, o any) {
 		return
 	}
 	w.allow(k)
-	c := Change{
-		Ref:             model.Ref{APIVersion: k.apiVersion(), Kind: k.kind, Namespace: e.Namespace, Name: e.Name},
-		ResourceVersion: e.ResourceVersion, Own: k.Group == v1alpha1.GroupVersion.Group,
-	}
+	c.Ref = model.Ref{APIVersion: k.apiVersion(), Kind: k.kind, Namespace: e.Namespace, Name: e.Name}
+	c.ResourceVersion, c.Own = e.ResourceVersion, k.Group == v1alpha1.GroupVersion.Group
 	if e.item != nil {
 		c.Owned = e.item.tree != nil && model.Object{Tree: e.item.tree}.Owned()
 	}
@@ -239,14 +239,21 @@ func (w *World) event(k *watchedKind, o any) {
 	w.changed(c)
 }
 
-// updated leaves out what only came again, or changed where palisade does not look.
+// updated tells apart what only came again, what changed where palisade does not look, and what is another under an old name.
 func (w *World) updated(k *watchedKind, was, is any) {
 	before, ok := was.(*entry)
 	after, also := is.(*entry)
-	if ok && also && (before.ResourceVersion == after.ResourceVersion || before.item.alike(after.item) && len(before.faults)+len(after.faults) == 0) {
+	switch {
+	case !ok || !also:
+	case before.ResourceVersion == after.ResourceVersion:
+		return
+	case before.UID != after.UID:
+		w.event(k, was, Change{Gone: true})
+	case before.item.alike(after.item) && len(before.faults)+len(after.faults) == 0:
+		w.event(k, is, Change{Same: true})
 		return
 	}
-	w.event(k, is)
+	w.event(k, is, Change{})
 }
 
 // refuse notes why a kind cannot be read.
@@ -312,6 +319,39 @@ func (w *World) Snapshot() *intent.Snapshot {
 	s := g.gather()
 	s.Problems = problems
 	return s
+}
+
+// needed are the kinds without which it cannot be told what is wanted, or what palisade wrote.
+var needed = []schema.GroupKind{
+	{Kind: "Namespace"},
+	{Group: "networking.k8s.io", Kind: "NetworkPolicy"},
+	{Group: v1alpha1.GroupVersion.Group, Kind: "SecurityProfile"},
+	{Group: v1alpha1.GroupVersion.Group, Kind: "TrafficRule"},
+	{Group: v1alpha1.GroupVersion.Group, Kind: "ExternalAccess"},
+	{Group: v1alpha1.GroupVersion.Group, Kind: "Exemption"},
+	{Group: v1alpha1.GroupVersion.Group, Kind: "NamespacePosture"},
+}
+
+// Blocked says why a Snapshot must not be acted on: a kind that says what is wanted is not served,
+// or may not be read, and that is not the same as nothing being wanted. Empty where it may be.
+func (w *World) Blocked() string {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	for _, gk := range needed {
+		found := false
+		for _, k := range w.watched {
+			if k.Group != gk.Group || k.kind != gk.Kind {
+				continue
+			}
+			if found = true; k.refused != nil {
+				return fmt.Sprintf("%s cannot be read: %v", gk, k.refused)
+			}
+		}
+		if !found {
+			return fmt.Sprintf("the cluster does not serve %s; install palisade's CustomResourceDefinitions (deploy/crds)", gk)
+		}
+	}
+	return ""
 }
 
 // Kinds describes what is watched, for logs: "pods, networkpolicies.networking.k8s.io".

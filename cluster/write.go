@@ -86,7 +86,7 @@ func (w *Writer) create(ctx context.Context, o model.Object) (string, error) {
 	there, err := resource.Get(ctx, ref.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err) && ref.Kind != "Namespace":
-		return w.apply(ctx, resource, o.Tree, ref)
+		return version(w.apply(ctx, resource, o.Tree, ref))
 	case err != nil:
 		return "", failed(err)
 	}
@@ -110,20 +110,45 @@ func (w *Writer) update(ctx context.Context, o, existing model.Object) (string, 
 		metadata["resourceVersion"] = there["resourceVersion"]
 	}
 	tree["metadata"] = metadata
-	return w.apply(ctx, resource, tree, ref)
+	written, err := w.apply(ctx, resource, tree, ref)
+	if err == nil && ref.Kind != "Namespace" && !plan.Same(&model.Object{Tree: written.Object}, &o) {
+		return w.replace(ctx, resource, o, written)
+	}
+	return version(written, err)
 }
 
-func (w *Writer) apply(ctx context.Context, resource dynamic.ResourceInterface, tree map[string]any, ref model.Ref, subresources ...string) (string, error) {
+// replace puts an object's content in the place of what is there, as apply does not where others added fields.
+// Their labels and annotations stay.
+func (w *Writer) replace(ctx context.Context, resource dynamic.ResourceInterface, o model.Object, there *unstructured.Unstructured) (string, error) {
+	tree := maps.Clone(o.Tree)
+	tree["metadata"] = there.Object["metadata"]
+	if status, has := there.Object["status"]; has {
+		tree["status"] = status
+	}
+	return version(resource.Update(ctx, &unstructured.Unstructured{Object: tree}, metav1.UpdateOptions{
+		FieldManager: model.FieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: w.dryRun,
+	}))
+}
+
+func (w *Writer) apply(ctx context.Context, resource dynamic.ResourceInterface, tree map[string]any, ref model.Ref, subresources ...string) (*unstructured.Unstructured, error) {
 	data, err := json.Marshal(tree)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	force := true
 	there, err := resource.Patch(ctx, ref.Name, types.ApplyPatchType, data, metav1.PatchOptions{
 		FieldManager: model.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: w.dryRun,
 	}, subresources...)
 	if err != nil {
-		return "", failed(err)
+		return nil, failed(err)
+	}
+	return there, nil
+}
+
+// version is the resource version of what was written.
+func version(there *unstructured.Unstructured, err error) (string, error) {
+	if err != nil {
+		return "", err
 	}
 	return there.GetResourceVersion(), nil
 }
@@ -154,11 +179,14 @@ func (w *Writer) ApplyStatus(ctx context.Context, ref model.Ref, uid types.UID, 
 	if err != nil {
 		return "", err
 	}
-	metadata := map[string]any{"name": ref.Name, "uid": string(uid)}
+	metadata := map[string]any{"name": ref.Name}
+	if uid != "" {
+		metadata["uid"] = string(uid)
+	}
 	if ref.Namespace != "" {
 		metadata["namespace"] = ref.Namespace
 	}
-	return w.apply(ctx, resource, map[string]any{"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": metadata, "status": status}, ref, "status")
+	return version(w.apply(ctx, resource, map[string]any{"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": metadata, "status": status}, ref, "status"))
 }
 
 // Ensure applies an object of palisade's own kinds, and returns its UID and resource version.
@@ -168,16 +196,9 @@ func (w *Writer) Ensure(ctx context.Context, o model.Object) (types.UID, string,
 	if err != nil {
 		return "", "", err
 	}
-	data, err := json.Marshal(o.Tree)
+	there, err := w.apply(ctx, resource, o.Tree, ref)
 	if err != nil {
 		return "", "", err
-	}
-	force := true
-	there, err := resource.Patch(ctx, ref.Name, types.ApplyPatchType, data, metav1.PatchOptions{
-		FieldManager: model.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: w.dryRun,
-	})
-	if err != nil {
-		return "", "", failed(err)
 	}
 	return there.GetUID(), there.GetResourceVersion(), nil
 }
@@ -223,7 +244,7 @@ func failed(err error) error {
 		return nil
 	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
 		return fmt.Errorf("%w: %w", ErrEnding, err)
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: %w", ErrOutdated, err)
 	default:
 		return err

@@ -35,6 +35,8 @@ type Turn struct {
 	// Past is what is to be kept, before anything of the plan is written.
 	Past
 	Notes []rollout.Note
+	// Frozen are the namespaces in which all stays as it is, since the intent for them cannot be read, with why.
+	Frozen map[string]string
 	// RequeueAfter is when time alone will change something; 0 where it will not.
 	RequeueAfter time.Duration
 }
@@ -51,13 +53,15 @@ func Govern(s *intent.Snapshot, o Options, past Past) Turn {
 	written := g.compile(rollout.Lower(g.demanded, past.Memory))
 	g.observe(&written)
 	outcome := g.step(&written)
+	frozen := g.freeze(&outcome, written.Model)
 	turn := Turn{
-		Demanded: g.demanded, Notes: outcome.Notes, RequeueAfter: outcome.RequeueAfter,
+		Demanded: g.demanded, Notes: outcome.Notes, Frozen: frozen, RequeueAfter: outcome.RequeueAfter,
 		Past: Past{Memory: outcome.Memory, Foreseen: g.evident.foreseen, ForeseenAt: g.evident.at},
 	}
 	if turn.Result = written; !maps.EqualFunc(past.Memory, outcome.Memory, sameStages) {
 		turn.Result = g.compile(outcome.Model)
 	}
+	turn.Plan.Changes = slices.DeleteFunc(turn.Plan.Changes, func(c plan.Change) bool { return frozen[c.Namespace] != "" })
 	return turn
 }
 

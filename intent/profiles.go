@@ -92,6 +92,7 @@ func (r *resolver) conflict(namespace *model.Namespace, tied []*v1alpha1.Securit
 	for _, p := range tied {
 		parts = append(parts, p.Name)
 	}
+	namespace.Contested = parts
 	r.problem("ProfileConflict", model.Error, namespace.Ref(), "",
 		fmt.Sprintf("the SecurityProfiles %s select namespace %s with equal priority %d: none of them governs it, and nothing is written there",
 			strings.Join(parts, " and "), namespace.Name, tied[0].Spec.Priority),
