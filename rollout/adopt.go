@@ -85,7 +85,10 @@ func (p *planner) trace(o *model.Object) {
 	if !o.Owned() || !strings.HasPrefix(ref.Name, model.NamePrefix) || ref.Namespace == "" {
 		return
 	}
-	t := p.tracesIn(ref.Namespace)
+	p.tracesIn(ref.Namespace).object(ref, o)
+}
+
+func (t *traces) object(ref model.Ref, o *model.Object) {
 	switch ref.Group() + " " + ref.Kind {
 	case "networking.k8s.io NetworkPolicy":
 		t.network.note(ref, false)

@@ -124,18 +124,23 @@ func soaked(s *step) (code, waits string) {
 // inOrder: authorization goes by identities, which mTLS has to prove first.
 // Linkerd has one switch for both, a Server; there they are enforced together.
 func inOrder(s *step) (code, waits string) {
-	switch {
-	case !s.meshes() || s.tops[authorization] != model.StageEnforce || s.tops[mtls] == model.StageObserve:
-		return "", ""
-	case s.linkerd() && s.layer == mtls && s.to.stage(authorization) != model.StageEnforce && s.next(authorization) != model.StageEnforce:
-		return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and that is to be audited first"
-	case s.linkerd() && s.layer == authorization && s.to.stage(mtls).Rank() < s.tops[mtls].Rank() && s.next(mtls) != s.tops[mtls]:
-		return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and mTLS is not that far"
-	case !s.linkerd() && s.layer == authorization && s.to.stage(mtls).Rank() < s.tops[mtls].Rank():
-		return WaitsForLayer, "authorization goes by identities: mTLS comes first"
-	default:
+	if !s.meshes() || s.tops[authorization] != model.StageEnforce || s.tops[mtls] == model.StageObserve {
 		return "", ""
 	}
+	behind := s.to.stage(mtls).Rank() < s.tops[mtls].Rank()
+	switch {
+	case s.layer == mtls && s.linkerd():
+		if s.to.stage(authorization) != model.StageEnforce && s.next(authorization) != model.StageEnforce {
+			return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and that is to be audited first"
+		}
+	case s.layer == authorization && s.linkerd():
+		if behind && s.next(mtls) != s.tops[mtls] {
+			return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and mTLS is not that far"
+		}
+	case s.layer == authorization && behind:
+		return WaitsForLayer, "authorization goes by identities: mTLS comes first"
+	}
+	return "", ""
 }
 
 func foreseen(s *step) (code, waits string) {
