@@ -58,6 +58,9 @@ func newChaos(t testing.TB, seed uint64) *chaos {
 	case 2:
 		p.Mesh.MTLS = ""
 	}
+	dev := strict(1+r.IntN(3), 1+r.IntN(3), soak/2)
+	dev.Mesh.MTLS, dev.Mesh.Authorization, dev.PodSecurity.Enforce = model.MTLSPermissive, r.IntN(2) == 0, "privileged"
+	c.profiles["dev"] = &profile{posture: dev}
 	names := []string{"a", "b", "c", "d", "e", "f"}[:1+r.IntN(6)]
 	for _, name := range names {
 		s := c.add(name, r.IntN(4))
@@ -135,7 +138,17 @@ func (c *chaos) peopleAct() {
 		}
 		s.annotations[key] = value
 	}
-	switch c.r.IntN(10) {
+	switch c.r.IntN(12) {
+	case 10: // profiles swap their namespaces
+		for _, s := range c.spaces {
+			s.profile = map[string]string{"prod": "dev", "dev": "prod"}[s.profile]
+		}
+	case 11: // another namespace of the same name; the controller forgets the one that was deleted
+		delete(c.memory, s.name)
+		clear(s.objects)
+		if c.r.IntN(2) == 0 {
+			s.workloads = nil
+		}
 	case 0:
 		toggle(rollout.AnnotationPause, "true")
 	case 1:
@@ -153,7 +166,7 @@ func (c *chaos) peopleAct() {
 	case 7:
 		p.posture.Rollout.Paused = !p.posture.Rollout.Paused
 	case 8:
-		s.profile = []string{"prod", "prod", ""}[c.r.IntN(3)]
+		s.profile = []string{"prod", "prod", "dev", ""}[c.r.IntN(4)]
 	case 9:
 		p.observe = c.r.IntN(3) == 0
 	}
@@ -161,8 +174,9 @@ func (c *chaos) peopleAct() {
 
 // calm mends everything, and lets a person release what failed.
 func (c *chaos) calm() {
-	p := c.profiles["prod"]
-	p.observe, p.posture.Rollout.Paused = false, false
+	for _, p := range c.profiles {
+		p.observe, p.posture.Rollout.Paused = false, false
+	}
 	clear(c.deaf)
 	for _, s := range c.spaces {
 		clear(s.outside)
@@ -252,17 +266,21 @@ func snapshot(t testing.TB, m rollout.Memory) string {
 
 // judge holds one step to the promises of the package's comment, by evidence and model alone.
 func (c *chaos) judge(m *model.Model, e rollout.Evidence, before rollout.Memory, out rollout.Outcome) {
-	busy := 0
+	busy, began := map[string]int{}, map[string]bool{}
 	for _, n := range m.Namespaces {
 		was, is := before[n.Name], out.Memory[n.Name]
 		c.judgeNamespace(m, &n, e, was, is, out)
 		if is.Watch != nil && c.now.Sub(is.Watch.At) < time.Hour {
-			busy++
+			busy[is.Profile]++
+		}
+		if slices.ContainsFunc(out.Notes, func(note rollout.Note) bool { return note.Namespace == n.Name && note.Code == rollout.Advanced }) {
+			began[is.Profile] = true
 		}
 	}
-	most := c.profiles["prod"].posture.Rollout.MaxNamespaces
-	began := slices.ContainsFunc(out.Notes, func(n rollout.Note) bool { return n.Code == rollout.Advanced })
-	require.True(c.t, busy <= most || !began, "%d namespaces change at once, %d may\n%s", busy, most, c)
+	for name, p := range c.profiles {
+		most := p.posture.Rollout.MaxNamespaces
+		require.True(c.t, busy[name] <= most || !began[name], "%d namespaces of %s change at once, %d may\n%s", busy[name], name, most, c)
+	}
 	for _, n := range out.Notes {
 		require.NotEmpty(c.t, n.Message, n.Code)
 		require.LessOrEqual(c.t, len(n.Message), rollout.MostText)
@@ -316,7 +334,7 @@ func (c *chaos) judgeFault(n *model.Namespace, seen rollout.Observed, was, is ro
 	})
 	traffic := slices.ContainsFunc(moves, func(m rollout.Move) bool { return m.Layer != model.LayerPodSecurity })
 	v := seen.Verification
-	red := traffic && v.Result == rollout.Red && v.Began.After(was.Watch.At) && v.Began.Sub(was.Watch.At) >= time.Second
+	red := traffic && v.Result == rollout.Red && v.Began.Sub(earlier(was.Watch.At, c.now)) >= time.Minute
 	if len(seen.Ready.Unready) == 0 && !red {
 		return
 	}
@@ -393,6 +411,13 @@ func (c *chaos) red(m *model.Model, n *model.Namespace, e rollout.Evidence, l mo
 	return ""
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 func hasAny(set map[string]bool, of []string) bool {
 	return slices.ContainsFunc(of, func(s string) bool { return set[s] })
 }
@@ -448,7 +473,7 @@ func seeds(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("PALISADE_ROLLOUT_SEEDS")
 	if text == "" {
-		return 30
+		return 20
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	require.NoError(t, err)
