@@ -44,6 +44,8 @@ var gates = []gate{
 	{always, workedOut},
 	// Workloads are well, or a fault afterwards could not be told from one before.
 	{always, ready},
+	// So is what was verified, for the same reason.
+	{func(s *step) bool { return s.layer != podSecurity }, notRed},
 	// The stage before has stood for the soak time.
 	{always, soaked},
 	// Layers that must come first.
@@ -111,6 +113,13 @@ func ready(s *step) (code, waits string) {
 	default:
 		return "", ""
 	}
+}
+
+func notRed(s *step) (code, waits string) {
+	if v := s.seen.Verification; v != nil && v.Result == Red {
+		return VerificationRed, "the last verification failed" + some(v.Failed, 0)
+	}
+	return "", ""
 }
 
 func soaked(s *step) (code, waits string) {

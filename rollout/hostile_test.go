@@ -42,6 +42,62 @@ func has(notes []rollout.Note, code string) bool {
 	return slices.ContainsFunc(notes, func(n rollout.Note) bool { return n.Code == code })
 }
 
+// crashed goes up to the top and all the way down again; each time that crash says so, a reconcile ends before its next write.
+func crashed(t *testing.T, mesh model.MeshKind, crash func(reconcile, write int) bool) (reconciles, writes int) {
+	t.Helper()
+	w, memory := newWorld(mesh, strict(1, 1, time.Minute)), rollout.Memory{}
+	s := w.add("shop", 2)
+	w.onWrite = func(string) { require.Empty(t, s.torn(), "reconcile %d, write %d", reconciles, writes) }
+	stop := func() bool {
+		writes++
+		return crash(reconciles, writes)
+	}
+	run := func(times int) {
+		for range times {
+			reconciles++
+			w.now = w.now.Add(2 * time.Minute)
+			m := w.model()
+			out := rollout.Step(m, w.evidence(m, memory), memory, w.now)
+			memory = out.Memory
+			w.write(s, out.Model.Namespace("shop").Posture, stop)
+		}
+	}
+	run(24)
+	require.Equal(t, model.StageEnforce, memory["shop"].Stage())
+	require.Nil(t, memory["shop"].Watch)
+	s.profile = ""
+	run(6)
+	require.Empty(t, s.objects)
+	require.Empty(t, memory)
+	return reconciles, writes
+}
+
+func TestACrashAtAnyWriteTearsNothing(t *testing.T) {
+	for _, mesh := range []model.MeshKind{model.MeshNone, model.MeshIstio, model.MeshLinkerd} {
+		reconciles, writes := crashed(t, mesh, func(int, int) bool { return false })
+		require.Greater(t, writes, 10)
+		for at := range writes {
+			crashed(t, mesh, func(_, write int) bool { return write == at+1 })
+		}
+		for at := range reconciles {
+			for length := range 3 { // several in a row write nothing, though the memory is kept
+				crashed(t, mesh, func(reconcile, _ int) bool { return reconcile > at && reconcile <= at+1+length })
+			}
+		}
+	}
+}
+
+func TestPauseHoldsAnEmptyNamespaceAsWell(t *testing.T) {
+	w := newWorld(model.MeshIstio, strict(1, 1, time.Minute))
+	s := w.add("shop", 0)
+	s.annotations = map[string]string{rollout.AnnotationPause: "moving house"}
+	out := turn(t, w, rollout.Memory{})
+	assert.True(t, has(out.Notes, rollout.Paused))
+	assert.Empty(t, s.objects)
+	s.annotations = nil
+	assert.True(t, has(turn(t, w, out.Memory).Notes, rollout.GovernedAtOnce))
+}
+
 // A crash in the last deletions, after the memory is gone, may leave objects that refuse nothing and tell of no stage.
 func TestWhatACrashLeftOfTheWayDownGoesAsWell(t *testing.T) {
 	for _, observes := range []bool{true, false} {

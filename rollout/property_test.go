@@ -273,7 +273,7 @@ func (c *chaos) judge(m *model.Model, e rollout.Evidence, before rollout.Memory,
 		if is.Watch != nil && c.now.Sub(is.Watch.At) < time.Hour {
 			busy[is.Profile]++
 		}
-		if slices.ContainsFunc(out.Notes, func(note rollout.Note) bool { return note.Namespace == n.Name && note.Code == rollout.Advanced }) {
+		if said(out, n.Name, rollout.Advanced) {
 			began[is.Profile] = true
 		}
 	}
@@ -311,8 +311,15 @@ func (c *chaos) judgeNamespace(m *model.Model, n *model.Namespace, e rollout.Evi
 			continue
 		}
 		require.True(c.t, seen.Settled && seen.Ready != nil && len(seen.Ready.Unready) == 0, "%s %s goes up without being settled and ready\n%s", n.Name, l, c)
+		require.False(c.t, l != model.LayerPodSecurity && seen.Verification.Result == rollout.Red, "%s %s goes up after a verification that failed\n%s", n.Name, l, c)
 		if to == model.StageEnforce {
-			require.Equal(c.t, "", c.red(m, n, e, l, was), "%s %s is enforced\n%s", n.Name, l, c)
+			if proven(out, n.Name) {
+				was.Layers = slices.Clone(was.Layers)
+				for i := range was.Layers {
+					was.Layers[i].Failures, was.Layers[i].RetryAt = 0, time.Time{}
+				}
+			}
+			require.Equal(c.t, "", c.red(n, e, l, was), "%s %s is enforced\n%s", n.Name, l, c)
 		}
 	}
 	c.judgeFault(n, seen, was, is, out)
@@ -377,7 +384,7 @@ func (c *chaos) top(n *model.Namespace, l model.Layer) model.Stage {
 }
 
 // red names a gate that is not green: the promises of docs/rollout.md, judged anew.
-func (c *chaos) red(m *model.Model, n *model.Namespace, e rollout.Evidence, l model.Layer, was rollout.Namespace) string {
+func (c *chaos) red(n *model.Namespace, e rollout.Evidence, l model.Layer, was rollout.Namespace) string {
 	s, seen := c.spaces[n.Name], e.Namespaces[n.Name]
 	f := seen.Foreseen[l]
 	mesh := l == model.LayerMTLS || l == model.LayerAuthorization
@@ -407,7 +414,6 @@ func (c *chaos) red(m *model.Model, n *model.Namespace, e rollout.Evidence, l mo
 			return "it failed"
 		}
 	}
-	_ = m
 	return ""
 }
 
@@ -429,8 +435,12 @@ func inForce(b *rollout.BreakGlass) *rollout.BreakGlass {
 	return b
 }
 
-func adopted(out rollout.Outcome, name string) bool {
-	return slices.ContainsFunc(out.Notes, func(n rollout.Note) bool { return n.Namespace == name && n.Code == rollout.Adopted })
+func adopted(out rollout.Outcome, name string) bool { return said(out, name, rollout.Adopted) }
+
+func proven(out rollout.Outcome, name string) bool { return said(out, name, rollout.Proven) }
+
+func said(out rollout.Outcome, name, code string) bool {
+	return slices.ContainsFunc(out.Notes, func(n rollout.Note) bool { return n.Namespace == name && n.Code == code })
 }
 
 func stageOf(n rollout.Namespace, l model.Layer) model.Stage {
@@ -624,7 +634,7 @@ func TestTheJudgeSeesWhatItLooksFor(t *testing.T) {
 	c := newChaos(t, 1)
 	n := c.model().Namespaces[0]
 	e := rollout.Evidence{Namespaces: map[string]rollout.Observed{n.Name: {}}}
-	require.NotEmpty(t, c.red(c.model(), &n, e, model.LayerNetwork, rollout.Namespace{}))
-	require.NotEmpty(t, c.red(c.model(), &n, e, model.LayerPodSecurity, rollout.Namespace{}))
+	require.NotEmpty(t, c.red(&n, e, model.LayerNetwork, rollout.Namespace{}))
+	require.NotEmpty(t, c.red(&n, e, model.LayerPodSecurity, rollout.Namespace{}))
 	require.True(t, reflect.DeepEqual(rollout.Memory{}, remembered(t, rollout.Memory{})))
 }

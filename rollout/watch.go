@@ -64,7 +64,7 @@ func (w *work) fault() (code, fault string) {
 // was seen to be written, or long enough after the decision that it should have been.
 func (w *work) tells(v *Verification) bool {
 	from := w.to.Watch.At.Add(leastWait)
-	if since, all := w.to.settled(); all && w.seen.Settled && since.Add(time.Second).Before(from) {
+	if since, all := w.to.settled(); all && since.Add(time.Second).Before(from) {
 		from = since.Add(time.Second)
 	}
 	return !v.Began.Before(from) && !v.Began.After(w.p.now.Add(time.Minute))
