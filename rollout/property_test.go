@@ -596,7 +596,7 @@ func TestNothingOscillates(t *testing.T) {
 	for seed := range seeds(t) {
 		c := newChaos(t, seed)
 		flicker := c.r.Float64()
-		c.run(500, func() {
+		c.run(300, func() {
 			for _, s := range c.spaces {
 				if s.fragile == "" && c.r.IntN(3) == 0 {
 					s.fragile = everyLayer[c.r.IntN(len(everyLayer))]
@@ -615,7 +615,7 @@ func TestNothingOscillates(t *testing.T) {
 		for _, s := range c.spaces {
 			s.verification = rollout.Red
 		}
-		c.run(200, nil)
+		c.run(100, nil)
 		require.Equal(t, was, c.moved, "seed %d: it goes on moving while nothing gets better\n%s", seed, c)
 	}
 }
