@@ -483,7 +483,7 @@ func seeds(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("PALISADE_ROLLOUT_SEEDS")
 	if text == "" {
-		return 20
+		return 12
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	require.NoError(t, err)
