@@ -33,8 +33,6 @@ func (w *work) descend() {
 // revert takes everything away: the profile is gone, selects the namespace no more, or only observes.
 func (w *work) revert() {
 	if w.to.down() {
-		// What is left of a way down that was cut short refuses nothing, and goes.
-		w.reverting = w.p.left(w.name)
 		return
 	}
 	w.reverting = true

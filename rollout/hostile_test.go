@@ -108,8 +108,10 @@ func TestWhatACrashLeftOfTheWayDownGoesAsWell(t *testing.T) {
 		if !observes {
 			s.profile = ""
 		}
+		lowered := rollout.Lower(w.model(), nil).Namespace("shop").Posture
 		out := turn(t, w, rollout.Memory{})
 		assert.Empty(t, s.objects, "observes: %v", observes)
+		assert.Equal(t, out.Model.Namespace("shop").Posture, lowered, "what is to be written now is what is compared with")
 		assert.Empty(t, out.Memory)
 	}
 }

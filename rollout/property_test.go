@@ -201,6 +201,10 @@ func (c *chaos) reconcile() rollout.Outcome {
 		require.Equal(c.t, given, snapshot(c.t, c.memory), "a step leaves the memory that it was given as it was")
 		require.Equal(c.t, out.Memory, again.Memory, "a step may be repeated")
 		require.Equal(c.t, out.Notes, again.Notes)
+		lowered := rollout.Lower(m, out.Memory)
+		for name := range out.Memory {
+			require.Equal(c.t, out.Model.Namespace(name).Posture, lowered.Namespace(name).Posture, "what is written is what %s is compared with next time\n%s", name, c)
+		}
 	}
 	for _, n := range out.Notes {
 		c.log = append(c.log, c.now.Format("15:04:05 ")+n.String())

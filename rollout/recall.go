@@ -18,6 +18,8 @@ func (w *work) recall() {
 	if w.lost() {
 		w.adopt()
 	}
+	// What is left of a way down that was cut short tells of no stage, and goes.
+	w.reverting = w.posture == nil && w.to.down() && w.p.left(w.name)
 	if w.to.Profile == "" && w.posture != nil {
 		w.to.Profile = w.posture.Profile
 	}
