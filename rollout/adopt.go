@@ -51,10 +51,13 @@ func (w *work) adopt() {
 		if stage == model.StageObserve {
 			continue
 		}
-		w.to.layers[i].Stage, w.to.layers[i].Since = stage, w.p.now
+		w.to.layers[i].Stage = stage // since when, heed will say
 		parts = append(parts, string(layers[i])+" "+string(stage))
 	}
 	w.to.layers[podSecurity].Level = found.level
+	if len(parts) == 0 {
+		return
+	}
 	w.note(Note{Kind: Said, Code: Adopted, New: true, Message: fmt.Sprintf(
 		"nothing is remembered of the namespace, but objects of palisade's are there: it is taken to be at %s", strings.Join(parts, ", "))})
 }
@@ -85,7 +88,10 @@ func (p *planner) trace(o *model.Object) {
 	if !o.Owned() || !strings.HasPrefix(ref.Name, model.NamePrefix) || ref.Namespace == "" {
 		return
 	}
-	t := p.tracesIn(ref.Namespace)
+	p.tracesIn(ref.Namespace).object(ref, o)
+}
+
+func (t *traces) object(ref model.Ref, o *model.Object) {
 	switch ref.Group() + " " + ref.Kind {
 	case "networking.k8s.io NetworkPolicy":
 		t.network.note(ref, false)

@@ -185,10 +185,10 @@ func (w *work) openSteps() []step {
 			w.hold(layers[i], code, s.String()+": "+waits)
 			continue
 		}
-		switch {
-		case to == model.StagePrepare:
+		switch to {
+		case model.StagePrepare:
 			prepares = append(prepares, s)
-		case to == model.StageEnforce:
+		case model.StageEnforce:
 			enforces = append(enforces, s)
 		default:
 			softens = append(softens, s)

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,11 +40,16 @@ var annotations = []string{
 // unknownAnnotations says of annotations with palisade's prefix that they do
 // nothing: a slip of the pen in an emergency, or a wish to skip stages, which nothing grants.
 func (w *work) unknownAnnotations() {
-	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
+	var unknown []string
+	for key := range w.annotations {
 		if strings.HasPrefix(key, AnnotationPrefix) && !slices.Contains(annotations, key) {
-			w.remark(AnnotationUnknown, fmt.Sprintf("the annotation %s does nothing: stages and gates cannot be skipped, and palisade knows %s",
-				key, strings.Join(annotations, ", ")))
+			unknown = append(unknown, key)
 		}
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		w.remark(AnnotationUnknown, fmt.Sprintf("%s of palisade's prefix does nothing%s: stages and gates cannot be skipped, and palisade knows %s",
+			plural(len(unknown), "annotation"), some(unknown, 0), strings.Join(annotations, ", ")))
 	}
 }
 

@@ -23,6 +23,8 @@ func (w *work) descend() {
 			w.unwatch(i)
 			if w.down(i, Lowered) {
 				w.changed(i, Lowered, "the profile demands nothing of this layer: its objects go")
+			} else {
+				w.hold(layers[i], NotWritten, "the way back waits until what lets everything through is seen to be written")
 			}
 		}
 	}

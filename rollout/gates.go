@@ -44,6 +44,8 @@ var gates = []gate{
 	{always, workedOut},
 	// Workloads are well, or a fault afterwards could not be told from one before.
 	{always, ready},
+	// So is what was verified, for the same reason.
+	{func(s *step) bool { return s.layer != podSecurity }, notRed},
 	// The stage before has stood for the soak time.
 	{always, soaked},
 	// Layers that must come first.
@@ -113,6 +115,13 @@ func ready(s *step) (code, waits string) {
 	}
 }
 
+func notRed(s *step) (code, waits string) {
+	if v := s.seen.Verification; v != nil && v.Result == Red {
+		return VerificationRed, "the last verification failed" + some(v.Failed, 0)
+	}
+	return "", ""
+}
+
 func soaked(s *step) (code, waits string) {
 	l := &s.to.layers[s.layer]
 	if until := l.Since.Add(s.soak()); soaks(l.Stage) && s.p.now.Before(until) {
@@ -124,18 +133,23 @@ func soaked(s *step) (code, waits string) {
 // inOrder: authorization goes by identities, which mTLS has to prove first.
 // Linkerd has one switch for both, a Server; there they are enforced together.
 func inOrder(s *step) (code, waits string) {
-	switch {
-	case !s.meshes() || s.tops[authorization] != model.StageEnforce || s.tops[mtls] == model.StageObserve:
-		return "", ""
-	case s.linkerd() && s.layer == mtls && s.to.stage(authorization) != model.StageEnforce && s.next(authorization) != model.StageEnforce:
-		return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and that is to be audited first"
-	case s.linkerd() && s.layer == authorization && s.to.stage(mtls).Rank() < s.tops[mtls].Rank() && s.next(mtls) != s.tops[mtls]:
-		return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and mTLS is not that far"
-	case !s.linkerd() && s.layer == authorization && s.to.stage(mtls).Rank() < s.tops[mtls].Rank():
-		return WaitsForLayer, "authorization goes by identities: mTLS comes first"
-	default:
+	if !s.meshes() || s.tops[authorization] != model.StageEnforce || s.tops[mtls] == model.StageObserve {
 		return "", ""
 	}
+	behind := s.to.stage(mtls).Rank() < s.tops[mtls].Rank()
+	switch {
+	case s.layer == mtls && s.linkerd():
+		if s.to.stage(authorization) != model.StageEnforce && s.next(authorization) != model.StageEnforce {
+			return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and that is to be audited first"
+		}
+	case s.layer == authorization && s.linkerd():
+		if behind && s.next(mtls) != s.tops[mtls] {
+			return WaitsForLayer, "Linkerd enforces mTLS and authorization together, and mTLS is not that far"
+		}
+	case s.layer == authorization && behind:
+		return WaitsForLayer, "authorization goes by identities: mTLS comes first"
+	}
+	return "", ""
 }
 
 func foreseen(s *step) (code, waits string) {

@@ -199,10 +199,12 @@ func (w *work) remark(code, message string) { w.stand(Said, "", code, message) }
 // stand tells of what is so for as long as it is, and once as new.
 func (w *work) stand(kind NoteKind, layer model.Layer, code, message string) {
 	h := Hold{Layer: layer, Code: code, Message: bounded(message)}
-	if len(w.to.Holds) < MostHolds {
+	// One that cannot be remembered is not new: it would be so in every step.
+	kept := len(w.to.Holds) < MostHolds
+	if kept {
 		w.to.Holds = append(w.to.Holds, h)
 	}
-	w.note(Note{Layer: layer, Kind: kind, Code: code, Message: message, New: !slices.Contains(w.was.Holds, h)})
+	w.note(Note{Layer: layer, Kind: kind, Code: code, Message: message, New: kept && !slices.Contains(w.was.Holds, h)})
 }
 
 // wake asks for another step at a time.

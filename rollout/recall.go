@@ -18,6 +18,8 @@ func (w *work) recall() {
 	if w.lost() {
 		w.adopt()
 	}
+	// What is left of a way down that was cut short tells of no stage, and goes.
+	w.reverting = w.posture == nil && w.to.down() && w.p.left(w.name)
 	if w.to.Profile == "" && w.posture != nil {
 		w.to.Profile = w.posture.Profile
 	}
@@ -41,30 +43,45 @@ const farthest = 24 * time.Hour
 // ahead, or this one was set back. What was waited for is waited for again.
 func (w *work) rewind() {
 	now, ahead := w.p.now, time.Duration(0)
-	clamp := func(t *time.Time, to time.Time) {
-		if t.After(to) {
-			ahead = max(ahead, t.Sub(to))
-			*t = to
-		}
+	back := func(t *time.Time) time.Duration {
+		by := max(t.Sub(now), 0)
+		*t = t.Add(-by)
+		ahead = max(ahead, by)
+		return by
 	}
 	for i := range w.to.layers {
-		clamp(&w.to.layers[i].Since, now)
-		clamp(&w.to.layers[i].RetryAt, now.Add(farthest))
+		back(&w.to.layers[i].Since)
 	}
-	if watch := w.to.Watch; watch != nil && watch.At.After(now) {
+	if watch := w.to.Watch; watch != nil {
 		again := *watch
-		clamp(&again.At, now)
+		back(&again.At)
 		w.to.Watch = &again
 	}
-	if glass := w.to.BreakGlass; glass != nil && glass.Since.After(now) {
+	if glass := w.to.BreakGlass; glass != nil {
 		again := *glass
-		clamp(&again.Since, now)
-		clamp(&again.Until, now.Add(BreakGlassMost))
+		if by := back(&again.Since); again.Given == "" {
+			again.Until = again.Until.Add(-by)
+		}
+		again.Until = earlier(again.Until, now.Add(BreakGlassMost))
 		w.to.BreakGlass = &again
+	}
+	for i := range w.to.layers {
+		l := &w.to.layers[i]
+		l.RetryAt = earlier(l.RetryAt, now.Add(farthest))
+		if ahead > 0 {
+			l.RetryAt = earlier(l.RetryAt, now.Add(w.backOff(l.Failures)))
+		}
 	}
 	if ahead > time.Minute {
 		w.say(ClockWentBack, fmt.Sprintf("remembered times lie %s ahead of the clock: waiting begins anew", ahead.Round(time.Minute)))
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // retarget takes back at once what is demanded no longer, and puts to the proof

@@ -54,10 +54,20 @@ func (w *work) fault() (code, fault string) {
 		return WorkloadsUnready, plural(len(r.Unready), "workload") + " became unready" + some(workloadNames(r.Unready), len(r.Unready))
 	}
 	traffic := slices.ContainsFunc(w.to.Watch.Moves, func(m Move) bool { return m.Layer != model.LayerPodSecurity })
-	if v := w.seen.Verification; traffic && v != nil && v.Result == Red && !v.Began.Before(w.to.Watch.At.Add(time.Second)) {
+	if v := w.seen.Verification; traffic && v != nil && v.Result == Red && w.tells(v) {
 		return VerificationRed, "the verification of " + clock(v.Began) + " failed" + some(v.Failed, 0)
 	}
 	return "", ""
+}
+
+// tells tells whether a verification speaks of the last change: it began when all
+// was seen to be written, or long enough after the decision that it should have been.
+func (w *work) tells(v *Verification) bool {
+	from := w.to.Watch.At.Add(leastWait)
+	if since, all := w.to.settled(); all && since.Add(time.Second).Before(from) {
+		from = since.Add(time.Second)
+	}
+	return !v.Began.Before(from) && !v.Began.After(w.p.now.Add(time.Minute))
 }
 
 // stepBack takes the last change back, one stage.
@@ -73,11 +83,16 @@ func (w *work) stepBack(code, fault string) {
 		l := &w.to.layers[i]
 		l.Failures++
 		l.Level = m.Level
-		l.RetryAt = w.p.now.Add(min(max(w.soak(), leastWait)<<(min(l.Failures, 8)-1), farthest))
+		l.RetryAt = w.p.now.Add(w.backOff(l.Failures))
 		failed = append(failed, fmt.Sprintf("%s is %s again", m.Layer, m.From))
 	}
 	w.to.Watch = nil
 	w.note(Note{Kind: Changed, Code: SteppedBack, New: true, Message: fmt.Sprintf("%s was taken back: %s (%s); %s", text, fault, code, strings.Join(failed, ", "))})
+}
+
+// backOff is how long a layer waits after so many failures.
+func (w *work) backOff(failures int) time.Duration {
+	return min(min(max(w.soak(), leastWait), farthest)<<(min(max(failures, 1), 8)-1), farthest)
 }
 
 // unproven says what the last change still needs; empty when it is proven.

@@ -5,10 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"floe.dev/palisade/model"
@@ -424,7 +422,7 @@ func (w *world) observe(s *space, p *model.Posture) rollout.Observed {
 	o := rollout.Observed{
 		Settled: w.holds(s, p), Ready: ready, Capture: capture, Foreseen: map[model.Layer]rollout.Foresight{},
 		Verification: &rollout.Verification{Result: rollout.Green, Began: w.now},
-		Audit:        &rollout.Audit{From: epoch.Add(-time.Hour)},
+		Audit:        &rollout.Audit{From: w.now.Add(-24 * time.Hour)},
 	}
 	for _, l := range []model.Layer{model.LayerMTLS, model.LayerAuthorization, model.LayerNetwork} {
 		o.Foreseen[l] = rollout.Foresight{Breaks: s.breaks[l], Problems: s.problems[l], Names: []string{"Deployment " + s.name + "/app-0"}[:min(s.breaks[l]+s.problems[l], 1)]}
@@ -449,15 +447,4 @@ func (w *world) observe(s *space, p *model.Posture) rollout.Observed {
 		o.Audit.Violations, o.Audit.Names = s.violations, []string{"legacy/batch calls app-0:8080"}
 	}
 	return o
-}
-
-// reconcile is what a controller does once: look, step, keep the memory, write.
-func (w *world) reconcile(t testing.TB, memory rollout.Memory) (rollout.Memory, rollout.Outcome) {
-	t.Helper()
-	m := w.model()
-	out := rollout.Step(m, w.evidence(m, memory), memory, w.now)
-	for _, name := range w.names() {
-		require.True(t, w.write(w.spaces[name], out.Model.Namespace(name).Posture, nil))
-	}
-	return out.Memory, out
 }
