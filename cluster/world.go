@@ -55,7 +55,9 @@ type World struct {
 	// undiscovered are problems of the last discovery.
 	undiscovered []model.Problem
 	discovered   bool
-	rediscover   chan struct{}
+	// unreached is why the last discovery failed, or nil.
+	unreached  error
+	rediscover chan struct{}
 }
 
 // watchedKind is one kind that is watched.
@@ -103,18 +105,29 @@ func NewWorld(config *rest.Config, changed func(Change)) (*World, error) {
 	}, nil
 }
 
+// soon is when kinds are asked for again after one of them changed: what a server serves lags behind its definitions.
+var soon = []time.Duration{time.Second, 3 * time.Second, 10 * time.Second}
+
 // Start watches until the context is done.
 func (w *World) Start(ctx context.Context) error {
 	ticker := time.NewTicker(rediscovery)
 	defer ticker.Stop()
+	again := len(soon)
 	for {
 		retry := w.discover(ctx)
+		var follow <-chan time.Time
+		if again < len(soon) {
+			follow = time.After(soon[again])
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		case <-w.rediscover:
+			again = 0
 		case <-retry:
+		case <-follow:
+			again++
 		}
 	}
 }
@@ -126,11 +139,11 @@ func (w *World) NeedLeaderElection() bool { return false }
 // It returns a channel that tells when to try again, where something did not answer.
 func (w *World) discover(ctx context.Context) <-chan time.Time {
 	kinds, problems, err := servedKinds(w.discovery)
-	if err != nil {
-		return time.After(2 * time.Second)
-	}
 	w.lock.Lock()
 	defer w.lock.Unlock()
+	if w.unreached = err; err != nil {
+		return time.After(2 * time.Second)
+	}
 	w.undiscovered, w.discovered = problems, true
 	served := map[schema.GroupVersionResource]bool{}
 	for _, k := range kinds {
@@ -228,10 +241,7 @@ func (w *World) event(k *watchedKind, o any, c Change) {
 		c.Owned = e.item.tree != nil && model.Object{Tree: e.item.tree}.Owned()
 	}
 	if k.kind == "CustomResourceDefinition" || k.kind == "APIService" {
-		select {
-		case w.rediscover <- struct{}{}:
-		default:
-		}
+		w.askAgain()
 	}
 	if e.item == nil && len(e.faults) == 0 {
 		return
@@ -256,8 +266,19 @@ func (w *World) updated(k *watchedKind, was, is any) {
 	w.event(k, is, Change{})
 }
 
+// askAgain has the kinds that are served asked for again.
+func (w *World) askAgain() {
+	select {
+	case w.rediscover <- struct{}{}:
+	default:
+	}
+}
+
 // refuse notes why a kind cannot be read.
 func (w *World) refuse(k *watchedKind, err error) {
+	if apierrors.IsNotFound(err) {
+		w.askAgain()
+	}
 	if !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) {
 		return // the reflector tries again by itself
 	}
@@ -289,6 +310,27 @@ func (w *World) Synced() bool {
 		}
 	}
 	return true
+}
+
+// Waiting says what has not been read yet; empty where everything has.
+func (w *World) Waiting() string {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	var kinds []string
+	for gvr, k := range w.watched {
+		if k.refused == nil && !k.informer.HasSynced() {
+			kinds = append(kinds, gvr.GroupResource().String())
+		}
+	}
+	slices.Sort(kinds)
+	switch {
+	case w.unreached != nil:
+		return "which kinds the cluster serves cannot be read: " + w.unreached.Error()
+	case !w.discovered:
+		return "which kinds the cluster serves"
+	default:
+		return strings.Join(kinds, ", ")
+	}
 }
 
 // Snapshot is the cluster as it is known now. What it holds is shared: it must not be changed.

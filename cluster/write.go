@@ -189,6 +189,24 @@ func (w *Writer) ApplyStatus(ctx context.Context, ref model.Ref, uid types.UID, 
 	return version(w.apply(ctx, resource, map[string]any{"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": metadata, "status": status}, ref, "status"))
 }
 
+// PatchStatus writes the status of an object whose stored form is not valid, which
+// cannot be applied to, and returns its resource version.
+func (w *Writer) PatchStatus(ctx context.Context, ref model.Ref, status any) (string, error) {
+	resource, err := w.resource(ref)
+	if err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return "", err
+	}
+	there, err := resource.Patch(ctx, ref.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: model.FieldManager, DryRun: w.dryRun}, "status")
+	if err != nil {
+		return "", failed(err)
+	}
+	return there.GetResourceVersion(), nil
+}
+
 // Ensure applies an object of palisade's own kinds, and returns its UID and resource version.
 func (w *Writer) Ensure(ctx context.Context, o model.Object) (types.UID, string, error) {
 	ref := o.Ref()

@@ -18,7 +18,7 @@ func (g *governor) event(namespace, severity, reason, action, message string) {
 var quiet = map[string]bool{rollout.Soaking: true, rollout.NotWritten: true, rollout.WaitsForTurn: true}
 
 // tell makes Events of what package rollout says for the first time, and log lines of what it changes.
-func (g *governor) tell(_ *engine.Snapshot, t *engine.Turn) {
+func (g *governor) tell(t *engine.Turn) {
 	for i := range t.Notes {
 		n := &t.Notes[i]
 		if !n.New {

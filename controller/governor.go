@@ -32,8 +32,9 @@ type governor struct {
 
 	// past is the leader's own.
 	past engine.Past
-	// blocked is why nothing is done, as it was last said.
-	blocked string
+	// blocked is why nothing is done, as it was last said, and since when that is over.
+	blocked   string
+	unblocked time.Time
 
 	lock sync.Mutex
 	// gone are namespaces that were deleted since the last run: one of the same name is another.
@@ -93,7 +94,12 @@ func (g *governor) Start(ctx context.Context) error {
 func (g *governor) awaitWorld(ctx context.Context) bool {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
+	said := g.now()
 	for !g.world.Synced() {
+		if g.now().Sub(said) >= 10*time.Second {
+			said = g.now()
+			g.log.Info("waiting until the cluster has been read", "missing", g.world.Waiting())
+		}
 		select {
 		case <-ctx.Done():
 			return false
@@ -126,33 +132,49 @@ func (g *governor) awaitCall(ctx context.Context) bool {
 // busy tells whether namespaces are being written, or wait for it.
 func (g *governor) busy() bool { return g.working.Load() > 0 || g.feeds.namespaces.waiting() > 0 }
 
+// grace is how long profiles are waited for after their kind was away: to take its
+// definition away deletes them all, and nobody's wish to open everything.
+const grace = time.Minute
+
 // run looks at the cluster once, and has what comes out carried out.
 func (g *governor) run() {
-	began := g.options.Now()
+	began := g.now()
 	g.bell.begin()
-	if why := g.world.Blocked(); why != "" {
+	g.bury()
+	snapshot := g.world.Snapshot()
+	if why := g.blockedBy(snapshot, began); why != "" {
 		if why != g.blocked {
 			g.log.Info("nothing is written, and all stays as it is", "why", why)
 		}
 		g.blocked = why
 		g.metrics.blocked.Store(true)
-		g.bell.end(began, g.options.Now(), 10*time.Second)
+		g.bell.end(began, g.now(), 10*time.Second)
 		return
 	}
 	g.blocked = ""
 	g.metrics.blocked.Store(false)
-	g.bury()
-	snapshot := g.world.Snapshot()
 	turn := engine.Govern(snapshot, engine.Options{Given: g.options.Given, Now: began}, g.past)
 	g.past = turn.Past
 	o := newOutcome(snapshot, &turn, began)
 	g.current.Store(o)
-	g.metrics.ran(began, g.options.Now())
-	g.tell(snapshot, &turn)
+	g.metrics.ran(began, g.now())
+	g.tell(&turn)
 	g.feed(o)
 	g.ledger.settle(began)
-	g.bell.end(began, g.options.Now(), turn.RequeueAfter)
-	g.log.V(1).Info("looked", "took", g.options.Now().Sub(began).String(), "namespaces", len(o.namespaces), "changes", len(turn.Plan.Changes))
+	g.bell.end(began, g.now(), turn.RequeueAfter)
+	g.log.V(1).Info("looked", "took", g.now().Sub(began).String(), "namespaces", len(o.namespaces), "changes", len(turn.Plan.Changes))
+}
+
+// blockedBy says why nothing may be done; empty where it may.
+func (g *governor) blockedBy(s *engine.Snapshot, now time.Time) string {
+	if why := g.world.Blocked(); why != "" {
+		g.unblocked = now.Add(grace)
+		return why
+	}
+	if len(s.Profiles) == 0 && len(g.past.Memory) > 0 && now.Before(g.unblocked) {
+		return "the kind SecurityProfile was away and is there again, without a profile: what they were is waited for"
+	}
+	return ""
 }
 
 // bury forgets the namespaces that were deleted.

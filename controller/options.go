@@ -41,8 +41,8 @@ type Options struct {
 // first after the last sign of life, and at once where the leader ends in order.
 const (
 	leaseName     = "palisade"
-	leaseDuration = 15 * time.Second
-	renewDeadline = 10 * time.Second
+	leaseDuration = 12 * time.Second
+	renewDeadline = 8 * time.Second
 	retryPeriod   = 2 * time.Second
 )
 

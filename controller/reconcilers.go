@@ -89,7 +89,7 @@ func (n *namespaces) carry(ctx context.Context, namespace string, w *work) (wait
 			return 0, fmt.Errorf("noting how far namespace %s is: %w", namespace, err)
 		}
 	}
-	switch wait, err := n.carryChanges(ctx, w.changes); {
+	switch wait, err := n.carryChanges(ctx, w); {
 	case err != nil || wait > 0:
 		return wait, err
 	case w.wanted == nil && w.there != nil:
@@ -102,25 +102,26 @@ func (n *namespaces) carry(ctx context.Context, namespace string, w *work) (wait
 }
 
 // carryChanges makes changes in their order. One that fails, or has to wait, keeps all that come after its rank.
-func (n *namespaces) carryChanges(ctx context.Context, changes []plan.Change) (wait time.Duration, err error) {
-	for i := range changes {
-		c := &changes[i]
-		if i > 0 && c.Rank() != changes[i-1].Rank() && (err != nil || wait > 0) {
+func (n *namespaces) carryChanges(ctx context.Context, w *work) (wait time.Duration, err error) {
+	for i := range w.changes {
+		c := &w.changes[i]
+		if i > 0 && c.Rank() != w.changes[i-1].Rank() && (err != nil || wait > 0) {
 			break
 		}
 		if pause := n.ledger.wait(c.Ref, n.now()); pause > 0 {
 			wait = max(wait, pause)
 			continue
 		}
-		if failed := n.change(ctx, c); failed != nil {
+		if failed := n.change(ctx, c, w.remember); failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s %s: %w", c.Effect(), c.Ref, failed))
 		}
 	}
 	return wait, err
 }
 
-// change carries out one change, unless that was done already and is only not seen yet.
-func (n *namespaces) change(ctx context.Context, c *plan.Change) error {
+// change carries out one change, unless that was done already and is only not seen yet. Where a step of
+// the rollout asks for it, it is no repair.
+func (n *namespaces) change(ctx context.Context, c *plan.Change, step bool) error {
 	var digest uint64
 	if c.Desired != nil {
 		digest = digestOf(c.Desired.Tree)
@@ -128,7 +129,7 @@ func (n *namespaces) change(ctx context.Context, c *plan.Change) error {
 	if !n.ledger.begin(c.Ref, digest, n.now()) {
 		return nil
 	}
-	drift := n.ledger.drifted(c.Ref)
+	drift := !step && n.ledger.drifted(c.Ref)
 	version, err := n.writer.Carry(ctx, c)
 	n.ledger.end(c.Ref, digest, version, err, n.now())
 	n.metrics.wrote(c.Ref.Kind, string(c.Effect()), err)
@@ -230,7 +231,7 @@ func (w *owners) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if !w.ledger.begin(s.ref, digest, w.now()) {
 		return reconcile.Result{}, nil
 	}
-	version, err := w.writer.ApplyStatus(ctx, s.ref, s.uid, s.status)
+	version, err := w.writeStatus(ctx, s)
 	w.ledger.end(s.ref, digest, version, err, w.now())
 	w.metrics.wrote(s.ref.Kind, "Status", err)
 	if errors.Is(err, cluster.ErrOutdated) || errors.Is(err, cluster.ErrEnding) {
@@ -240,16 +241,24 @@ func (w *owners) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	return reconcile.Result{}, err
 }
 
-// toldAlready tells whether the same was written of an object that cannot be read, and notes it.
+func (w *owners) writeStatus(ctx context.Context, s *ownStatus) (string, error) {
+	if !s.blind {
+		return w.writer.ApplyStatus(ctx, s.ref, s.uid, s.status)
+	}
+	version, err := w.writer.PatchStatus(ctx, s.ref, s.status)
+	if err == nil {
+		w.lock.Lock()
+		w.told[keyOf(s.ref)] = digestOf(messageOf(s.status))
+		w.lock.Unlock()
+	}
+	return version, err
+}
+
+// toldAlready tells whether the same was written of an object that cannot be read.
 func (w *owners) toldAlready(s *ownStatus) bool {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	digest := digestOf(messageOf(s.status))
-	if w.told[keyOf(s.ref)] == digest {
-		return true
-	}
-	w.told[keyOf(s.ref)] = digest
-	return false
+	return w.told[keyOf(s.ref)] == digestOf(messageOf(s.status))
 }
 
 func messageOf(status any) string {

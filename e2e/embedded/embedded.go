@@ -13,7 +13,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	// Only their CRDs are wanted; the imports keep the modules in go.mod.
@@ -57,6 +59,7 @@ func Start(o Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctrl.SetLogger(logr.Discard())
 	c := &ControlPlane{folder: folder, Kubeconfig: filepath.Join(folder, "kubeconfig")}
 	c.env = &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
 	api := c.env.ControlPlane.GetAPIServer()
