@@ -39,6 +39,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.Bypasses = bypasses(w, e)
 	facts.Injected = d.injectedContainers(w, e)
 	facts.HoldsHTTP = e.mode != model.ModeAmbient
+	facts.Gateway = e.gateway
 	if e.mode == model.ModeAmbient {
 		facts.ProbeSources = probeSources
 		facts.Waypoint = waypointOf(w)
