@@ -14,6 +14,8 @@ type Kind struct {
 	Severities []model.Severity
 	// Says is what it reports, in a few words; Why what follows from it, Fix what mends it, in a sentence each.
 	Says, Why, Fix string
+	// OnWire tells that handshakes find it (palisade verify), and no reading of objects.
+	OnWire bool
 	// Find looks for it; nil where another package reports it.
 	Find func(*Evidence) []model.Finding
 }
@@ -32,7 +34,10 @@ func Catalogue() []Kind {
 	return []Kind{
 		authorizationPolicyBlocks(),
 		authorizationPolicyWidens(),
+		certificateExpiring(),
+		certificateOverdue(),
 		ciliumExclusiveRemovesMeshCNI(),
+		clientNotVerified(),
 		clientOutsideMesh(),
 		destinationRuleDisablesMTLS(),
 		destinationRuleToUnmeshedServer(),
@@ -45,6 +50,7 @@ func Catalogue() []Kind {
 		hostNetworkUnprotected(),
 		inboundNotCaptured(),
 		injectionBelowEnforce(),
+		memberRefused(),
 		meshAbsent(),
 		meshBypass(),
 		metricsPortPlaintext(),
@@ -54,20 +60,31 @@ func Catalogue() []Kind {
 		peerAuthenticationDowngrade(),
 		peerAuthenticationIgnored(),
 		plaintextAuthorized(),
+		plaintextOnStrictPort(),
 		podBelowEnforce(),
 		podBelowWarn(),
 		podOutsideMesh(),
 		podSecurityLabelConflict(),
+		portNotVerified(),
 		probeWithQuery(),
 		resolverCutOff(),
+		rotationStalled(),
 		ruleMatchesNoClient(),
 		ruleMatchesNoServer(),
 		rulePortIsServicePort(),
+		serverUnproven(),
 		sharedServiceAccount(),
 		socketLoadBalancingBypassesMesh(),
+		strangerAdmitted(),
+		trustBundleSkew(),
 		udpOnlyDNS(),
 		undeclaredPortsOpen(),
 	}
+}
+
+// Kinds are those that handshakes find, or all others.
+func Kinds(onWire bool) []Kind {
+	return slices.DeleteFunc(Catalogue(), func(k Kind) bool { return k.OnWire != onWire })
 }
 
 // Find runs every check of the catalogue.
