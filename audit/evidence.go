@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,11 @@ type Evidence struct {
 	// Policies and Budgets are those that were read and could be decoded, sorted.
 	Policies []Policy
 	Budgets  []policyv1.PodDisruptionBudget
+	// Webhooks are those for admission, and Calls all that the API server calls in the cluster.
+	Webhooks []Webhook
+	Calls    []Call
+	// objects are those of the model by their reference, once somebody has asked.
+	objects map[model.Ref]*model.Object
 }
 
 // Policy is one NetworkPolicy.
@@ -29,6 +35,8 @@ type Policy struct {
 	networkingv1.NetworkPolicy
 	// Defaulted are the fields that the manifest left out, and the API server would fill in.
 	Defaulted []string
+	// NamesIngress tells that the manifest has a list of rules for ingress, be it empty.
+	NamesIngress bool
 }
 
 // Ref names the policy.
@@ -45,12 +53,17 @@ func Gather(m *model.Model, state verdict.Input) *Evidence {
 		switch ref := o.Ref(); ref.Group() + " " + ref.Kind {
 		case "networking.k8s.io NetworkPolicy":
 			if p, ok := decoded[networkingv1.NetworkPolicy](o); ok {
-				e.Policies = append(e.Policies, Policy{*p, o.Defaulted})
+				_, names := o.Map("spec")["ingress"].([]any)
+				e.Policies = append(e.Policies, Policy{*p, o.Defaulted, names})
 			}
 		case "policy PodDisruptionBudget":
 			if b, ok := decoded[policyv1.PodDisruptionBudget](o); ok {
 				e.Budgets = append(e.Budgets, *b)
 			}
+		case "apiextensions.k8s.io CustomResourceDefinition":
+			e.addCall(o, "spec.conversion.webhook.clientConfig.service", "spec", "conversion", "webhook", "clientConfig", "service")
+		case "apiregistration.k8s.io APIService":
+			e.addCall(o, "spec.service", "spec", "service")
 		}
 	}
 	return e
@@ -63,8 +76,10 @@ func decoded[T any](o *model.Object) (*T, bool) {
 
 // Policy finds a NetworkPolicy by its reference, or nil.
 func (e *Evidence) Policy(ref model.Ref) *Policy {
-	i := slices.IndexFunc(e.Policies, func(p Policy) bool { return p.Namespace == ref.Namespace && p.Name == ref.Name })
-	if i < 0 {
+	i, found := slices.BinarySearchFunc(e.Policies, ref, func(p Policy, ref model.Ref) int {
+		return cmp.Or(cmp.Compare(p.Namespace, ref.Namespace), cmp.Compare(p.Name, ref.Name))
+	})
+	if !found {
 		return nil
 	}
 	return &e.Policies[i]

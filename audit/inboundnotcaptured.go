@@ -2,7 +2,7 @@ package audit
 
 import "floe.dev/palisade/model"
 
-// inboundNotCaptured is reported by package intent, findings.go.
+// inboundNotCaptured is reported by package intent, findings.go, where a profile wants mTLS, and by package mesh, outside.go, elsewhere.
 func inboundNotCaptured() Kind {
 	return Kind{
 		Code: "InboundNotCaptured", Severities: []model.Severity{model.Error},

@@ -2,7 +2,7 @@ package audit
 
 import "floe.dev/palisade/model"
 
-// meshBypass is reported by package intent, findings.go.
+// meshBypass is reported by package intent, findings.go, where a profile wants mTLS, and by package mesh, outside.go, elsewhere.
 func meshBypass() Kind {
 	return Kind{
 		Code: "MeshBypass", Severities: []model.Severity{model.Error, model.Warning},

@@ -6,8 +6,8 @@ import "floe.dev/palisade/model"
 func peerAuthenticationDowngrade() Kind {
 	return Kind{
 		Code: "PeerAuthenticationDowngrade", Severities: []model.Severity{model.Error, model.Warning},
-		Says: "somebody else's PeerAuthentication lets plaintext in",
+		Says: "a PeerAuthentication lets plaintext in",
 		Why:  "The narrower one wins: a policy with a selector overrides the namespace's, and ports override that.",
-		Fix:  "If plaintext is needed, write it as an Exemption, with a reason and an end; then delete the object.",
+		Fix:  "Set the mode STRICT, or delete the object; where a profile governs and plaintext is needed, write it as an Exemption, with a reason and an end",
 	}
 }

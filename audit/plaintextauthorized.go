@@ -2,12 +2,12 @@ package audit
 
 import "floe.dev/palisade/model"
 
-// plaintextAuthorized is reported by package mesh/linkerd, findings.go.
+// plaintextAuthorized is reported by package mesh/linkerd, findings.go and audit_openings.go.
 func plaintextAuthorized() Kind {
 	return Kind{
 		Code: "PlaintextAuthorized", Severities: []model.Severity{model.Warning},
-		Says: "somebody else's Linkerd policy lets in clients without an identity",
-		Why:  "Linkerd adds authorizations up: one that asks for no identity opens the port, whatever palisade's name.",
+		Says: "a Linkerd policy lets in clients without an identity",
+		Why:  "Linkerd adds authorizations up: one that asks for no identity opens the port, whatever others name.",
 		Fix:  "Name identities, or say the same in a TrafficRule and delete the object",
 	}
 }

@@ -26,6 +26,8 @@ type gatherer struct {
 	namespaces map[string]*model.Namespace
 	// again holds the objects of chunks that were parsed once more: a dump of thousands that is given twice is parsed twice, not once an object.
 	again map[*chunk][]*object
+	// live tells that the items come from a running cluster, which has each object once.
+	live bool
 }
 
 func (g *gatherer) gather() *intent.Snapshot {
@@ -33,7 +35,9 @@ func (g *gatherer) gather() *intent.Snapshot {
 	g.again = map[*chunk][]*object{}
 	g.snapshot.Unknown = map[string]int{}
 	g.snapshot.Sources = map[model.Ref]model.Source{}
-	g.dropDuplicates()
+	if !g.live {
+		g.dropDuplicates()
+	}
 	for _, it := range g.items {
 		g.place(it)
 	}
@@ -56,7 +60,9 @@ func (g *gatherer) place(it *item) {
 	if it.tree != nil {
 		g.snapshot.Objects = append(g.snapshot.Objects, model.Object{Tree: it.tree, Source: it.source, Defaulted: it.defaulted})
 	}
-	g.snapshot.Sources[it.ref] = it.source
+	if !g.live {
+		g.snapshot.Sources[it.ref] = it.source
+	}
 	s := &g.snapshot
 	switch value := it.value.(type) {
 	case *model.Workload:
@@ -119,6 +125,10 @@ func (g *gatherer) settleNamespaces() {
 // identity tells objects apart whatever version they are written in.
 type identity struct{ group, kind, namespace, name string }
 
+func (it *item) identity() identity {
+	return identity{it.ref.Group(), it.ref.Kind, it.ref.Namespace, it.ref.Name}
+}
+
 // dropDuplicates leaves one of objects that are given twice alike, or whose
 // halves fit together; where they differ otherwise, that is a fault.
 func (g *gatherer) dropDuplicates() {
@@ -127,7 +137,7 @@ func (g *gatherer) dropDuplicates() {
 		if it.unknown {
 			return false
 		}
-		id := identity{it.ref.Group(), it.ref.Kind, it.ref.Namespace, it.ref.Name}
+		id := it.identity()
 		other, twice := first[id]
 		if !twice {
 			first[id] = it

@@ -48,6 +48,7 @@ var knownKinds = []knownKind{
 	{"", "LimitRange", v1, false, keepTree},
 	{"", "ResourceQuota", v1, false, keepTree},
 	{"policy", "PodDisruptionBudget", v1, false, keepTree},
+	{"autoscaling", "HorizontalPodAutoscaler", nil, false, keepTree},
 }
 
 // keptGroup is an API group all of whose kinds are kept as trees.

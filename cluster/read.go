@@ -24,6 +24,26 @@ type Options struct {
 // hidden; a file that is named is read whatever its ending. The error is an
 // InputErrors, holding an *InputError for every fault; then there is no Snapshot.
 func Read(paths []string, stdin io.Reader, opts Options) (*intent.Snapshot, error) {
+	r, err := newReader(opts)
+	if err != nil {
+		return nil, err
+	}
+	files, faults := readFiles(paths, stdin)
+	snapshot, read, wrong := r.files(files)
+	if faults = append(faults, wrong...); read == 0 && len(faults) == 0 {
+		faults = noManifests(paths)
+	}
+	if len(faults) > 0 {
+		return nil, faults.sorted(files)
+	}
+	return snapshot, nil
+}
+
+func noManifests(paths []string) InputErrors {
+	return InputErrors{{Source: model.Source{File: strings.Join(paths, ", ")}, Message: "no manifests found"}}
+}
+
+func newReader(opts Options) (*reader, error) {
 	if opts.DefaultNamespace == "" {
 		opts.DefaultNamespace = "default"
 	}
@@ -34,28 +54,25 @@ func Read(paths []string, stdin io.Reader, opts Options) (*intent.Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	files, faults := readFiles(paths, stdin)
-	r := &reader{namespace: opts.DefaultNamespace, own: own}
-	snapshot, read, wrong := r.files(files)
-	if faults = append(faults, wrong...); read == 0 && len(faults) == 0 {
-		faults = InputErrors{{Source: model.Source{File: strings.Join(paths, ", ")}, Message: "no manifests found"}}
-	}
-	if len(faults) > 0 {
-		return nil, faults.sorted(files)
-	}
-	return snapshot, nil
+	return &reader{namespace: opts.DefaultNamespace, own: own}, nil
 }
 
 // files reads the content of files. It also tells how many pieces of it there were to read.
 func (r *reader) files(files []file) (*intent.Snapshot, int, InputErrors) {
-	var chunks []*chunk
-	for _, f := range files {
-		chunks = append(chunks, split(f)...)
-	}
-	items, faults := collect(chunks, r.chunks(chunks))
+	items, chunks, faults := r.items(files)
 	g := &gatherer{reader: r, items: items}
 	snapshot := g.gather()
-	return snapshot, len(chunks), append(faults, g.faults...)
+	return snapshot, chunks, append(faults, g.faults...)
+}
+
+// items reads the content of files, object by object.
+func (r *reader) items(files []file) (items []*item, chunks int, faults InputErrors) {
+	var all []*chunk
+	for _, f := range files {
+		all = append(all, split(f)...)
+	}
+	items, faults = collect(all, r.chunks(all))
+	return items, len(all), faults
 }
 
 // outcome is what one chunk gave.

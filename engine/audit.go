@@ -32,10 +32,29 @@ func Inspect(s *intent.Snapshot, o Options) Audit {
 	findings := resolved.Findings
 	if dialect != nil {
 		findings = append(findings, mesh.Findings(v.Model)...)
+		findings = append(findings, v.meshFaults(s)...)
 	}
 	findings = append(findings, pss.Findings(v.Model)...)
-	findings = append(findings, audit.Find(audit.Gather(v.Model, v.State))...)
+	findings = append(findings, pss.Standing(v.Model)...)
+	evidence := audit.Gather(v.Model, v.State)
+	evidence.AddWebhooks(s.ValidatingWebhooks, s.MutatingWebhooks)
+	findings = append(findings, audit.Find(evidence)...)
 	return Audit{Model: v.Model, Findings: once(findings), Problems: v.Problems, Unknown: v.Unknown}
+}
+
+// meshFaults audits the mesh's objects in the state of the view.
+func (v *View) meshFaults(s *intent.Snapshot) []model.Finding {
+	reader, ok := v.State.Mesh.(mesh.Reader)
+	if !ok {
+		return nil
+	}
+	judged := *v.Model
+	judged.Workloads = v.State.Workloads
+	var kubelets []string
+	for i := range s.Nodes {
+		kubelets = append(kubelets, s.Nodes[i].Status.NodeInfo.KubeletVersion)
+	}
+	return mesh.Audit(&judged, reader, kubelets)
 }
 
 // once sorts findings, the gravest first, and keeps one of those of a code about

@@ -130,7 +130,7 @@ func BenchmarkPlan(b *testing.B) {
 			for range b.N {
 				s, err := cluster.Read([]string{folder}, nil, cluster.Options{})
 				require.NoError(b, err)
-				r = engine.Run(s, engine.Options{Given: engine.Given{Mesh: mesh}, Now: noon})
+				r = engine.Run(s, engine.Options{Given: engine.Given{Mesh: mesh}, Now: noon, Impact: true})
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(len(r.Objects))/benchNamespaces, "objects/namespace")
@@ -172,6 +172,7 @@ func BenchmarkStages(b *testing.B) {
 	lm := intent.Resolve(s, onLinkerd, linkerdDialect, noon).Model
 	r := engine.Run(s, engine.Options{Given: engine.Given{Mesh: "istio"}, Now: noon})
 
+	was, is, _ := engine.States(r.Model, r.Model.Existing, r.Plan.After(r.Model.Existing, true))
 	stages := []struct {
 		name string
 		run  func()
@@ -186,6 +187,7 @@ func BenchmarkStages(b *testing.B) {
 		{"istio", func() { dialect.Compile(m) }},
 		{"linkerd", func() { linkerdDialect.Compile(lm) }},
 		{"pss", func() { pss.Compile(m); pss.Findings(m) }},
+		{"impact", func() { plan.Impacts(r.Model, was, is) }},
 		{"plan", func() { plan.Compute(m, r.Objects, r.Problems, r.Findings, nil) }},
 	}
 	for _, stage := range stages {

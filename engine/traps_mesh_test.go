@@ -43,17 +43,17 @@ func TestTrap15LinkerdRefusesPodsWithoutATokenWhenProjectionIsOff(t *testing.T) 
 }
 
 func TestTrap16AnnotationsThatLeadAroundTheProxyAreReported(t *testing.T) {
-	for name, test := range map[string]struct{ mesh, shop, annotation string }{
-		"istio inbound ports": {istio + "\n---" + istioCNI, sidecarShop, `traffic.sidecar.istio.io/excludeInboundPorts: "9000"`},
-		"istio capture off":   {istio + "\n---" + istioCNI, sidecarShop, `sidecar.istio.io/interceptionMode: NONE`},
-		"linkerd skip":        {linkerd, linkerdShop, `config.linkerd.io/skip-inbound-ports: "9000"`},
+	for name, test := range map[string]struct{ mesh, shop, annotation, code string }{
+		"istio inbound ports": {istio + "\n---" + istioCNI, sidecarShop, `traffic.sidecar.istio.io/excludeInboundPorts: "9000"`, "MeshBypass"},
+		"istio capture off":   {istio + "\n---" + istioCNI, sidecarShop, `sidecar.istio.io/interceptionMode: NONE`, "InboundNotCaptured"},
+		"linkerd skip":        {linkerd, linkerdShop, `config.linkerd.io/skip-inbound-ports: "9000"`, "MeshBypass"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			around := strings.Replace(api, "metadata: {labels: {app: api}}", "metadata: {labels: {app: api}, annotations: {"+test.annotation+"}}", 1)
 			r := runYAML(t, engine.Given{}, facts, kubeDNS, profile, test.mesh, test.shop, web, around, webToAPI)
-			assert.Contains(t, findingCodes(r), "MeshBypass")
-			assert.Contains(t, gravest(r, "MeshBypass").Subject.String(), "api")
-			assert.Equal(t, model.Error, gravest(r, "MeshBypass").Severity)
+			assert.Contains(t, findingCodes(r), test.code)
+			assert.Contains(t, gravest(r, test.code).Subject.String(), "api")
+			assert.Equal(t, model.Error, gravest(r, test.code).Severity)
 		})
 	}
 }

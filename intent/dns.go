@@ -22,6 +22,10 @@ func (f *facts) dns() {
 	dns := &f.cluster.DNS
 	dialled := f.dialledResolvers()
 	dns.Caches = f.caches()
+	dns.CacheAddresses = addresses(f.nodeLocal())
+	if dns.Dialled = addresses(f.given.DNSServers); len(dns.Dialled) == 0 {
+		dns.Dialled = dialled
+	}
 	dns.NodeLocal = addresses(append(f.nodeLocal(), f.given.DNSServers...))
 	for _, a := range dialled {
 		if !inside(f.cluster.ServiceCIDRs, a) { // a cluster IP is worth nothing without what is behind it

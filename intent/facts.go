@@ -17,7 +17,7 @@ import (
 // wins. Nothing is assumed: what neither shows stays unknown, and the compilers
 // say where that matters.
 func Facts(s *Snapshot, given Given) (model.Cluster, []model.Problem) {
-	f := &facts{snapshot: s, given: given}
+	f := &facts{snapshot: s, given: given, problems: slices.Clone(s.Problems)}
 	f.domain()
 	f.ranges()
 	f.apiServer()

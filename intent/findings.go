@@ -37,12 +37,20 @@ func (r *resolver) meshFaults(w *model.Workload, posture *model.Posture) {
 		r.outsideMesh(w, posture)
 		return
 	}
-	wholly := slices.ContainsFunc(w.Facts.Bypasses, func(b model.Bypass) bool { return b.Inbound && b.Ports == nil })
-	if w.Facts.Outside != "" && !wholly {
-		r.finding("InboundNotCaptured", model.Error, w.Ref(), "", "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside,
+	around := slices.IndexFunc(w.Facts.Bypasses, wholly)
+	notCaptured := w.Facts.Outside != "" && (around < 0 || !bypassExempted(w, w.Facts.Bypasses[around]))
+	if notCaptured {
+		field := ""
+		if around >= 0 {
+			field = w.TemplatePath() + w.Facts.Bypasses[around].Field
+		}
+		r.finding("InboundNotCaptured", model.Error, w.Ref(), field, "the pods have a proxy, but what comes in does not pass it: "+w.Facts.Outside,
 			"let the mesh capture what comes in, or record why not with an Exemption of the layer MTLS")
 	}
 	for _, bypass := range w.Facts.Bypasses {
+		if notCaptured && wholly(bypass) {
+			continue // said already
+		}
 		severity := model.Warning
 		if bypass.Inbound && posture.Mesh.MTLS == model.MTLSStrict && !bypassExempted(w, bypass) {
 			severity = model.Error
@@ -51,6 +59,8 @@ func (r *resolver) meshFaults(w *model.Workload, posture *model.Posture) {
 			"remove it, or record why it stays with an Exemption of the layer MTLS for these ports")
 	}
 }
+
+func wholly(b model.Bypass) bool { return b.Inbound && b.Ports == nil }
 
 func (r *resolver) outsideMesh(w *model.Workload, posture *model.Posture) {
 	severity, field := model.Error, ""

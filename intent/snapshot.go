@@ -37,7 +37,9 @@ type Snapshot struct {
 	Objects []model.Object
 	// Unknown counts the objects of kinds that palisade does not look at, by "apiVersion kind".
 	Unknown map[string]int
-	// Sources tells where each object was read.
+	// Problems are what could not be read of a running cluster.
+	Problems []model.Problem
+	// Sources tells where each object was read, in a folder.
 	Sources map[model.Ref]model.Source
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -23,6 +24,12 @@ type Cluster struct {
 	IPv4, IPv6 bool
 	// CNI is "cilium", "calico", … where its objects show it.
 	CNI string
+}
+
+// IsSystem tells of namespaces that hold the cluster's own pods, or those of the mesh's control plane.
+func (c *Cluster) IsSystem(namespace string) bool {
+	return strings.HasPrefix(namespace, "kube-") || strings.HasPrefix(namespace, "openshift-") ||
+		namespace != "" && (namespace == c.Mesh.Namespace || namespace == c.Mesh.RootNamespace)
 }
 
 // MeshKind is which mesh is in use.
@@ -111,6 +118,11 @@ type DNS struct {
 	Ports, ServicePorts []Port
 	// NodeLocal are the addresses of a node-local cache, which no pod selector can match.
 	NodeLocal []netip.Addr
+	// CacheAddresses are those at which a node-local cache on the node's network
+	// answers: its own, and the Service's where it takes these as well.
+	CacheAddresses []netip.Addr
+	// Dialled are the addresses that kubelets write into the pods' resolv.conf, where they are known.
+	Dialled []netip.Addr
 	// Caches are node-local caches that run in pods of their own, to which the CNI redirects.
 	Caches []DNSCache
 }

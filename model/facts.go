@@ -44,6 +44,8 @@ type Facts struct {
 	MergesMetrics bool
 	// HoldsHTTP tells that rules on methods and paths can be enforced at, or in front of, the workload.
 	HoldsHTTP bool
+	// NoAudit says, in words, why the mesh cannot note what it would refuse at the workload and let it through; empty where it can.
+	NoAudit string
 	// Waypoint names the waypoint that stands in front of it, or is zero.
 	Waypoint Waypoint
 	// Gateway tells that it is a gateway or waypoint of the mesh, whose listeners are as their Gateway says.

@@ -19,6 +19,11 @@ const (
 	OriginAnnotation = "palisade.floe.dev/origin"
 	// NamePrefix begins the name of every object that palisade creates.
 	NamePrefix = "palisade-"
+	// OpenName is the object of a layer that lets everything through, whatever
+	// stands beside it. To write it opens the layer of a namespace in one write, to delete it closes it in one.
+	OpenName = NamePrefix + "open"
+	// FieldManager is the name under which palisade applies objects.
+	FieldManager = "palisade"
 )
 
 // Phase orders writes: what allows is written before what denies.
@@ -26,11 +31,28 @@ type Phase int
 
 // The phases, in the order in which they are written.
 const (
+	// PhaseOpen is for what lets everything through (OpenName).
+	PhaseOpen Phase = iota - 1
 	// PhaseAllow is for objects that only open, or that carry their own allows.
-	PhaseAllow Phase = iota
+	PhaseAllow
 	// PhaseDeny is for objects that close what is not opened elsewhere.
 	PhaseDeny
 )
+
+// RemovalRank orders deletions of palisade's objects: 0 for what denies, 1 for
+// what allows, 2 for what lets everything through. The other way round, what is
+// left of a namespace's objects would refuse more with every deletion.
+func RemovalRank(r Ref) int {
+	switch {
+	case r.Name == OpenName:
+		return 2
+	case r.Kind == "Server" && r.Group() == "policy.linkerd.io", r.Kind == "Sidecar" && r.Group() == "networking.istio.io",
+		r.Name == NamePrefix+"default", r.Name == NamePrefix+"deny-all", r.Name == NamePrefix+"strict":
+		return 0
+	default:
+		return 1
+	}
+}
 
 // Object is one API object as a JSON tree: desired (from a compiler) or
 // existing (from a cluster or a folder).
@@ -76,6 +98,23 @@ func (o Object) Map(path ...string) map[string]any {
 		at = next
 	}
 	return at
+}
+
+// Manages tells whether the API server notes a field manager as an owner of a
+// label ("f:labels") or an annotation ("f:annotations"). Manifests in a folder carry no such note.
+func (o Object) Manages(manager, field, key string) bool {
+	managers, _ := o.Map("metadata")["managedFields"].([]any)
+	for _, m := range managers {
+		tree, _ := m.(map[string]any)
+		if tree["manager"] != manager {
+			continue
+		}
+		owned := Object{Tree: tree}.Map("fieldsV1", "f:metadata", field)
+		if _, found := owned["f:"+key]; found {
+			return true
+		}
+	}
+	return false
 }
 
 func (o Object) stringMap(field string) map[string]string {

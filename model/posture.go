@@ -23,7 +23,31 @@ const (
 	MTLSPermissive MTLSMode = "Permissive"
 )
 
-// Posture is what a profile demands of a namespace.
+// Stage is how far a layer of a namespace is written on the way to what its
+// profile demands. All but StageEnforce refuse nothing that was let through before.
+type Stage string
+
+// The stages, in the order in which a layer goes through those that it has.
+const (
+	// StageObserve: nothing is written.
+	StageObserve Stage = "Observe"
+	// StagePrepare: an object that lets everything through, and what enforcement needs to find there.
+	StagePrepare Stage = "Prepare"
+	// StageAudit: what the rules would refuse is noted, and let through.
+	StageAudit Stage = "Audit"
+	// StagePermissive: all rules, beside the object that lets everything through; of mTLS: mTLS and plaintext.
+	StagePermissive Stage = "Permissive"
+	// StageEnforce: what no rule lets through is refused.
+	StageEnforce Stage = "Enforce"
+)
+
+// Rank orders stages; -1 for what is none.
+func (s Stage) Rank() int {
+	return slices.Index([]Stage{StageObserve, StagePrepare, StageAudit, StagePermissive, StageEnforce}, s)
+}
+
+// Posture is what a profile demands of a namespace, or what package rollout
+// left of that: the layers that are not proven yet are lowered.
 type Posture struct {
 	// Profile is the name of the SecurityProfile that governs.
 	Profile     string
@@ -31,21 +55,45 @@ type Posture struct {
 	Mesh        MeshPosture
 	Network     NetworkPosture
 	PodSecurity PodSecurityPosture
+	Rollout     RolloutPosture
+}
+
+// RolloutPosture says how fast, and under which conditions, the namespaces of a
+// profile are taken to its posture.
+type RolloutPosture struct {
+	// MaxNamespaces is how many of them may change stage at once, at least 1.
+	MaxNamespaces int
+	// Soak is how long a namespace stays in a stage, without a fault, before the next.
+	Soak time.Duration
+	// MaxFailed is how many of them may stand stepped back before no other goes on, at least 1.
+	MaxFailed int
+	// Paused lets none of them go on to a further stage.
+	Paused bool
 }
 
 // MeshPosture is the mesh's part of a posture.
 type MeshPosture struct {
 	MTLS MTLSMode
+	// KeepStrict tells that MTLSPermissive is a stage on the way to MTLSStrict:
+	// nothing is written where it would open a mesh that is strict without palisade.
+	KeepStrict bool
 	// Authorization tells that default deny and the allows of the flows are written.
 	Authorization bool
+	// Stage is what of it is written ahead while Authorization is false:
+	// StagePrepare, StageAudit or StagePermissive; empty means nothing. Linkerd,
+	// which has one switch for both, audits mTLS with it.
+	Stage Stage
 	// SidecarScope tells that Istio proxies are scoped to the declared flows.
 	SidecarScope bool
 }
 
 // NetworkPosture is the network's part of a posture.
 type NetworkPosture struct {
-	// DefaultDeny tells that NetworkPolicies are written at all.
+	// DefaultDeny tells that what no flow opens is closed.
 	DefaultDeny bool
+	// Stage is what of the NetworkPolicies is written ahead while DefaultDeny is
+	// false: StagePrepare or StagePermissive; empty means nothing.
+	Stage Stage
 }
 
 // PodSecurityPosture holds the labels of Pod Security admission; an empty level sets no label.

@@ -11,8 +11,9 @@ import (
 )
 
 // Compile writes the policies of every namespace whose posture wants default
-// deny and that is not held, sorted by model.CompareObjects. Flows between a
-// governed and any other namespace are written on the governed side only.
+// deny, or a stage on the way there, and that is not held, sorted by
+// model.CompareObjects. Flows between a governed and any other namespace are
+// written on the governed side only.
 func Compile(m *model.Model) ([]model.Object, []model.Problem) {
 	c := newCompiler(m)
 	for i := range m.Flows {
@@ -40,6 +41,8 @@ type compiler struct {
 	// egressHoles and ingressHoles are the ranges that no address peer may contain.
 	egressHoles, ingressHoles []netip.Prefix
 	problems                  map[model.Problem]bool
+	// others are policies of somebody else's, one a namespace.
+	others map[string]*model.Object
 }
 
 func newCompiler(m *model.Model) *compiler {
@@ -49,8 +52,8 @@ func newCompiler(m *model.Model) *compiler {
 	}
 	for i := range m.Namespaces {
 		n := &m.Namespaces[i]
-		if n.Posture != nil && n.Posture.Network.DefaultDeny && !m.IsHeld(n.Name, model.LayerNetwork) {
-			h := &home{namespace: n, subjects: map[string]*subject{}}
+		if stage := c.stageOf(n); stage != model.StageObserve {
+			h := &home{namespace: n, stage: stage, subjects: map[string]*subject{}}
 			h.subject(&metav1.LabelSelector{}) // palisade-default is there even without any flow
 			c.homes = append(c.homes, h)
 			c.byName[n.Name] = h

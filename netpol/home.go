@@ -12,6 +12,7 @@ import (
 // home is one governed namespace with the policies that it will get.
 type home struct {
 	namespace *model.Namespace
+	stage     model.Stage
 	// subjects by the key of their selector; the empty key is the whole namespace.
 	subjects map[string]*subject
 	// base is the egress that every pod needs: each policy carries it, since
@@ -44,8 +45,14 @@ func (h *home) subject(selector *metav1.LabelSelector) *subject {
 }
 
 func (h *home) objects(m *model.Model) []model.Object {
-	h.carry()
 	var objects []model.Object
+	if h.stage != model.StageEnforce {
+		objects = append(objects, h.open())
+	}
+	if h.stage == model.StagePrepare {
+		return objects
+	}
+	h.carry()
 	for _, key := range slices.Sorted(maps.Keys(h.subjects)) {
 		s := h.subjects[key]
 		if len(s.ingress)+len(s.egress) > 0 || model.IsEverything(&s.selector) {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"floe.dev/palisade/manifest"
@@ -38,26 +39,32 @@ func view(existing, desired *model.Object) map[string]any {
 	}
 	// A server serves one object in several versions.
 	tree["apiVersion"], tree["kind"] = desired.Tree["apiVersion"], desired.Tree["kind"]
-	tree["metadata"] = viewMetadata(existing.Map("metadata"), desired.Map("metadata"))
+	tree["metadata"] = viewMetadata(existing, desired)
 	return tree
 }
 
-func viewMetadata(existing, desired map[string]any) map[string]any {
+// meaningful are annotations by which an object does something else, whoever wrote them.
+var meaningful = []string{"istio.io/dry-run"}
+
+func viewMetadata(existing, desired *model.Object) map[string]any {
 	meta := map[string]any{}
-	for field, want := range desired {
+	from, to := existing.Map("metadata"), desired.Map("metadata")
+	for field, want := range to {
 		if _, isMap := want.(map[string]any); !isMap {
-			if there, ok := existing[field]; ok {
+			if there, ok := from[field]; ok {
 				meta[field] = there
 			}
 		}
 	}
+	ours := !isNamespace(desired.Ref())
 	for _, field := range []string{"labels", "annotations"} {
-		there, _ := existing[field].(map[string]any)
-		want, wanted := desired[field].(map[string]any)
+		there, _ := from[field].(map[string]any)
+		want, wanted := to[field].(map[string]any)
 		kept := maps.Clone(there)
 		maps.DeleteFunc(kept, func(key string, _ any) bool {
 			_, ok := want[key]
-			return !ok && !strings.HasPrefix(key, prefix)
+			ok = ok || ours && (strings.HasPrefix(key, prefix) || slices.Contains(meaningful, key))
+			return !ok && !existing.Manages(model.FieldManager, "f:"+field, key)
 		})
 		if len(kept) > 0 || wanted && len(want) == 0 {
 			meta[field] = kept

@@ -79,6 +79,8 @@ func (c *comparison) want(desired *model.Object) {
 		c.change(Create, ref, desired, nil)
 	case taken(existing):
 		c.plan.Problems = append(c.plan.Problems, nameTaken(ref))
+	case isNamespace(ref) && c.ungoverned(ref.Name) && c.held(ref):
+		c.plan.Problems = append(c.plan.Problems, deletionHeld(ref))
 	case same(existing, desired):
 		c.plan.Summary.Unchanged++
 	default:
@@ -100,6 +102,11 @@ func (c *comparison) unwanted(existing *model.Object) {
 	c.change(Delete, ref, nil, existing)
 }
 
+func (c *comparison) ungoverned(namespace string) bool {
+	n := c.model.Namespace(namespace)
+	return n == nil || n.Posture == nil
+}
+
 func (c *comparison) change(action Action, ref model.Ref, desired, existing *model.Object) {
 	namespace := namespaceOf(ref)
 	change := Change{Action: action, Ref: ref, Namespace: namespace, Desired: desired, Existing: existing}
@@ -116,10 +123,10 @@ func compareChanges(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.phase(), b.phase()), model.CompareRefs(a.Ref, b.Ref))
 }
 
-// phase orders changes within a namespace as they are written.
+// phase orders changes within a namespace as they are written; deletions come last, what denies first.
 func (c Change) phase() model.Phase {
 	if c.Desired == nil {
-		return model.PhaseDeny + 1
+		return model.PhaseDeny + 1 + model.Phase(model.RemovalRank(c.Ref))
 	}
 	return c.Desired.Phase
 }

@@ -110,96 +110,81 @@ func (p *Plan) SetImpact(list []Impact, problems []model.Problem) {
 // lists what ends: declared connections, and those over Services, the surest first.
 func Impacts(m *model.Model, before, after verdict.Input) []Impact {
 	d := verdict.Compare(before, after)
-	i := &impacts{m: m, after: after, peers: d.Peers(), services: newServiceIndex(m), named: map[*model.Workload][]*model.Service{}, crowds: newCrowds(d.Peers()), judged: map[model.WorkloadID]*model.Workload{}, possible: map[target]*crowd{}}
-	i.declared = declaredFlows(m)
+	i := &impacts{d: d, after: after, peers: d.Peers(), bundles: d.Bundles(), number: map[model.WorkloadID]int{}, judged: map[model.WorkloadID]*model.Workload{}}
 	for k := range after.Workloads {
 		i.judged[after.Workloads[k].ID] = &after.Workloads[k]
 	}
-	for _, g := range d.Groups() {
-		i.group(&g)
+	for k, p := range i.peers {
+		if p.Workload != nil {
+			i.number[p.Workload.ID] = k
+		}
 	}
-	for _, key := range i.order {
-		i.possibly(key, i.possible[key])
+	i.crowds = newCrowds(d)
+	i.readFlows(m)
+	i.readReferences(m)
+	for bundle := range i.bundles {
+		i.servers(bundle)
 	}
 	slices.SortStableFunc(i.list, func(a, b Impact) int {
 		return cmp.Or(cmp.Compare(b.Basis.Severity().Rank(), a.Basis.Severity().Rank()), model.CompareWorkloadIDs(a.Server.Workload.ID, b.Server.Workload.ID),
-			model.ComparePorts(a.Port, b.Port), cmp.Compare(b.Clients.Count, a.Clients.Count))
+			model.ComparePorts(a.Port, b.Port), cmp.Compare(b.Clients.Count, a.Clients.Count), cmp.Compare(a.Example.Question.From.ID(), b.Example.Question.From.ID()))
 	})
 	return i.list
 }
 
 // impacts gathers the impacts of one comparison.
 type impacts struct {
-	m        *model.Model
-	after    verdict.Input
-	peers    []verdict.Peer
-	services *serviceIndex
-	named    map[*model.Workload][]*model.Service
-	declared map[pair][]declaration
-	crowds   crowds
-	// judged are the workloads as the second state knows them.
+	d       *verdict.Difference
+	after   verdict.Input
+	peers   []verdict.Peer
+	bundles []verdict.Bundle
+	// number finds a workload among the peers, judged as the second state knows it.
+	number map[model.WorkloadID]int
 	judged map[model.WorkloadID]*model.Workload
-	// possible gathers the clients of every port over all changes, in the order in which ports come.
-	possible map[target]*crowd
-	order    []target
-	list     []Impact
+	// flows are those that the intent declares, by their server; callers those whose manifests name a Service.
+	flows   map[int][]declaration
+	callers map[[2]string][]int
+	crowds  crowds
+	list    []Impact
 }
 
-// target is a port of a server, by its number among the peers.
-type target struct {
-	to   int
-	port model.Port
-}
-
-// crowd is clients that may use a port.
-type crowd struct {
-	served servedPort
-	from   []int
-	before []verdict.Protection
-}
-
-// pair is a client and a server.
-type pair struct{ client, server model.WorkloadID }
-
-// declaration is a flow between a pair.
+// declaration is a flow from one client.
 type declaration struct {
+	client int
 	ports  []model.Port
 	origin string
 	// requests tells that the flow is meant for some requests only.
 	requests bool
 }
 
-// declaredFlows are those of the intent between workloads.
-func declaredFlows(m *model.Model) map[pair][]declaration {
-	flows := map[pair][]declaration{}
-	for i := range m.Flows {
-		f := &m.Flows[i]
+func (i *impacts) readFlows(m *model.Model) {
+	i.flows = map[int][]declaration{}
+	for k := range m.Flows {
+		f := &m.Flows[k]
 		if f.Client.Kind != model.PeerPods || f.Server.Kind != model.PeerPods || f.Base {
 			continue
 		}
-		for _, client := range f.Client.Workloads {
-			for _, server := range f.Server.Workloads {
-				flows[pair{client, server}] = append(flows[pair{client, server}], declaration{f.Ports, f.Origin.String(), len(f.HTTP) > 0})
+		for _, server := range f.Server.Workloads {
+			to, there := i.number[server]
+			if !there {
+				continue
+			}
+			for _, client := range f.Client.Workloads {
+				if from, there := i.number[client]; there && from != to {
+					i.flows[to] = append(i.flows[to], declaration{from, f.Ports, f.Origin.String(), len(f.HTTP) > 0})
+				}
 			}
 		}
 	}
-	return flows
 }
 
-// group takes the changes between some clients and some servers.
-func (i *impacts) group(g *verdict.DeltaGroup) {
-	if !slices.ContainsFunc(g.Deltas, ends) {
-		return
-	}
-	for _, to := range g.To {
-		server := i.peers[to]
-		if server.Workload == nil || i.judged[server.Workload.ID] == nil {
-			continue // it is an address, or a waypoint that is there no more
-		}
-		for _, port := range i.portsOf(g, server.Workload) {
-			at := slices.IndexFunc(g.Deltas, func(d verdict.Delta) bool { return ends(d) && d.Before.Covers(port.Port) })
-			if at >= 0 {
-				i.port(g, to, port, &g.Deltas[at])
+func (i *impacts) readReferences(m *model.Model) {
+	i.callers = map[[2]string][]int{}
+	services := newServiceIndex(m)
+	for k := range i.peers {
+		if w := i.peers[k].Workload; w != nil {
+			for _, s := range services.namedBy(w) {
+				i.callers[[2]string{s.Namespace, s.Name}] = append(i.callers[[2]string{s.Namespace, s.Name}], k)
 			}
 		}
 	}
@@ -217,8 +202,28 @@ type servedPort struct {
 	names    []string
 }
 
-// portsOf are the ports of a server that a Service leads to, or that a flow declares for one of the clients.
-func (i *impacts) portsOf(g *verdict.DeltaGroup, w *model.Workload) []servedPort {
+// servers takes the changes at the servers of a bundle.
+func (i *impacts) servers(bundle int) {
+	if i.peers[i.bundles[bundle][0]].Workload == nil {
+		return
+	}
+	runs := slices.DeleteFunc(i.d.To(bundle), func(r verdict.DeltaRun) bool { return !slices.ContainsFunc(r.Deltas, ends) })
+	if len(runs) == 0 {
+		return
+	}
+	for _, to := range i.bundles[bundle] {
+		w := i.peers[to].Workload
+		if i.judged[w.ID] == nil {
+			continue // a waypoint that is there no more
+		}
+		for _, port := range i.portsOf(to, w) {
+			i.port(to, port, runs)
+		}
+	}
+}
+
+// portsOf are the ports of a server that a Service leads to, and those that flows declare.
+func (i *impacts) portsOf(to int, w *model.Workload) []servedPort {
 	var ports []servedPort
 	add := func(p model.Port) *servedPort {
 		at := slices.IndexFunc(ports, func(o servedPort) bool { return o.Port == p })
@@ -237,60 +242,110 @@ func (i *impacts) portsOf(g *verdict.DeltaGroup, w *model.Workload) []servedPort
 			}
 		}
 	}
-	if len(i.declared) > 0 {
-		for _, from := range g.From {
-			if client := i.peers[from].Workload; client != nil {
-				for _, d := range i.declared[pair{client.ID, w.ID}] {
-					for _, p := range d.ports {
-						if p.Number != 0 && p.Last() == p.Number {
-							add(model.Port{Protocol: p.Protocol, Number: p.Number})
-						}
-					}
-				}
+	for _, d := range i.flows[to] {
+		for _, p := range d.ports {
+			if p.Number != 0 && p.Last() == p.Number {
+				add(model.Port{Protocol: p.Protocol, Number: p.Number})
 			}
 		}
 	}
 	return ports
 }
 
-// port parts the clients of one port by how surely they use it.
-func (i *impacts) port(g *verdict.DeltaGroup, to int, port servedPort, d *verdict.Delta) {
-	server := i.peers[to]
-	for _, from := range g.From {
-		client := i.peers[from].Workload
-		if from == to || client != nil && i.judged[client.ID] == nil {
+// port parts the clients that lose one port by how surely they use it.
+func (i *impacts) port(to int, port servedPort, runs []verdict.DeltaRun) {
+	lost := losing(runs, port.Port)
+	if len(lost) == 0 {
+		return
+	}
+	surely := []int{to}
+	for _, from := range i.users(to, &port) {
+		delta := at(lost, i.d.BundleOf(from))
+		if delta == nil || i.judged[i.peers[from].Workload.ID] == nil {
 			continue
 		}
-		if client != nil {
-			if origins, requests := i.declarations(client, server.Workload, port.Port); len(origins) > 0 {
-				if !requests || d.After == nil {
-					i.surely(Declared, from, to, port, d, origins)
-				}
-				continue
+		surely = append(surely, from)
+		if origins, requests := i.declarations(from, to, port.Port); len(origins) > 0 {
+			if !requests || delta.After == nil {
+				i.surely(Declared, from, to, port, delta, origins)
 			}
-			if i.references(client, port.services) {
-				i.surely(Referenced, from, to, port, d, nil)
-				continue
-			}
+			continue
 		}
-		if client != nil && len(port.services) > 0 || slices.ContainsFunc(port.services, reachedFromOutside) {
-			i.crowd(target{to, port.Port}, port, from, d.Before.Protection)
-		}
+		i.surely(Referenced, from, to, port, delta, nil)
+	}
+	if len(port.services) > 0 {
+		i.possibly(to, port, lost, surely)
 	}
 }
 
-// crowd keeps a client that may use a port.
-func (i *impacts) crowd(at target, port servedPort, from int, before verdict.Protection) {
-	c := i.possible[at]
-	if c == nil {
-		c = &crowd{served: port}
-		i.possible[at] = c
-		i.order = append(i.order, at)
+// loss is what the clients of some bundles lose on a port.
+type loss struct {
+	first, last int
+	delta       *verdict.Delta
+}
+
+// losing are the clients that lose a port.
+func losing(runs []verdict.DeltaRun, port model.Port) []loss {
+	var list []loss
+	for _, r := range runs {
+		for k := range r.Deltas {
+			if d := &r.Deltas[k]; ends(*d) && d.Before.Covers(port) {
+				list = append(list, loss{r.First, r.Last, d})
+				break
+			}
+		}
 	}
-	c.from = append(c.from, from)
-	if !slices.Contains(c.before, before) {
-		c.before = append(c.before, before)
+	return list
+}
+
+// at is what one bundle loses, or nil.
+func at(lost []loss, bundle int) *verdict.Delta {
+	k, found := slices.BinarySearchFunc(lost, bundle, func(l loss, b int) int {
+		switch {
+		case l.last <= b:
+			return -1
+		case l.first > b:
+			return 1
+		default:
+			return 0
+		}
+	})
+	if !found {
+		return nil
 	}
+	return lost[k].delta
+}
+
+// users are the clients that are known to use a port: by a flow, or by their manifests.
+func (i *impacts) users(to int, port *servedPort) []int {
+	var users []int
+	for _, d := range i.flows[to] {
+		if slices.ContainsFunc(d.ports, func(p model.Port) bool { return p.Contains(port.Protocol, port.Number) }) {
+			users = append(users, d.client)
+		}
+	}
+	for _, s := range port.services {
+		for _, from := range i.callers[[2]string{s.Namespace, s.Name}] {
+			if from != to {
+				users = append(users, from)
+			}
+		}
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
+}
+
+// declarations are the rules that declare a call, and whether all of them are for some requests only.
+func (i *impacts) declarations(from, to int, port model.Port) (origins []string, requests bool) {
+	requests = true
+	for _, d := range i.flows[to] {
+		if d.client == from && slices.ContainsFunc(d.ports, func(p model.Port) bool { return p.Contains(port.Protocol, port.Number) }) {
+			origins = append(origins, d.origin)
+			requests = requests && d.requests
+		}
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins), requests
 }
 
 // surely adds a connection that is known to be used.
@@ -298,18 +353,26 @@ func (i *impacts) surely(basis Basis, from, to int, port servedPort, d *verdict.
 	example := i.explain(from, to, &port)
 	i.list = append(i.list, Impact{
 		Basis: basis, Outcome: outcomeOf(&example), Server: i.peers[to], Port: port.Port, Services: port.names, Before: []verdict.Protection{d.Before.Protection},
-		Clients: i.crowds.clients([]int{from}, to), Example: example, Origins: origins,
+		Clients: Clients{Workloads: []string{i.peers[from].ID()}, Count: 1}, Example: example, Origins: origins,
 	})
 }
 
-// possibly adds the clients of a port that may use it.
-func (i *impacts) possibly(at target, c *crowd) {
-	slices.Sort(c.from)
-	slices.Sort(c.before)
-	example := i.explain(c.from[0], at.to, &c.served)
+// possibly adds the clients of a port that may use it: all that lose it but those that surely do, and the server.
+func (i *impacts) possibly(to int, port servedPort, lost []loss, but []int) {
+	clients, example := i.crowds.clients(lost, but, slices.ContainsFunc(port.services, reachedFromOutside))
+	if clients.Count == 0 {
+		return
+	}
+	var before []verdict.Protection
+	for _, l := range lost {
+		if !slices.Contains(before, l.delta.Before.Protection) {
+			before = append(before, l.delta.Before.Protection)
+		}
+	}
+	slices.Sort(before)
+	told := i.explain(example, to, &port)
 	i.list = append(i.list, Impact{
-		Basis: Possible, Outcome: outcomeOf(&example), Server: i.peers[at.to], Port: at.port, Services: c.served.names, Before: c.before,
-		Clients: i.crowds.clients(c.from, at.to), Example: example,
+		Basis: Possible, Outcome: outcomeOf(&told), Server: i.peers[to], Port: port.Port, Services: port.names, Before: before, Clients: clients, Example: told,
 	})
 }
 
@@ -320,33 +383,6 @@ func (i *impacts) explain(from, to int, port *servedPort) verdict.Explanation {
 // reachedFromOutside tells whether addresses outside of the cluster get to a Service.
 func reachedFromOutside(s *model.Service) bool {
 	return s.Type == corev1.ServiceTypeLoadBalancer || s.Type == corev1.ServiceTypeNodePort
-}
-
-// declarations are the rules that declare a call, and whether all of them are for some requests only.
-func (i *impacts) declarations(client, server *model.Workload, port model.Port) (origins []string, requests bool) {
-	requests = true
-	for _, d := range i.declared[pair{client.ID, server.ID}] {
-		if slices.ContainsFunc(d.ports, func(p model.Port) bool { return p.Contains(port.Protocol, port.Number) }) {
-			origins = append(origins, d.origin)
-			requests = requests && d.requests
-		}
-	}
-	slices.Sort(origins)
-	return slices.Compact(origins), requests
-}
-
-func (i *impacts) references(client *model.Workload, services []*model.Service) bool {
-	if len(services) == 0 {
-		return false
-	}
-	named, known := i.named[client]
-	if !known {
-		named = i.services.namedBy(client)
-		i.named[client] = named
-	}
-	return slices.ContainsFunc(named, func(n *model.Service) bool {
-		return slices.ContainsFunc(services, func(s *model.Service) bool { return s.Namespace == n.Namespace && s.Name == n.Name })
-	})
 }
 
 // end is a peer as the end of one connection.

@@ -44,10 +44,10 @@ func observed(m *model.Model, namespace string) bool {
 // choose from; or nothing governs the namespace because of an error, such as two
 // profiles of equal priority. What is there then stays.
 func (c *comparison) held(r model.Ref) bool {
-	if slices.ContainsFunc(layersOf(r), func(l model.Layer) bool { return c.model.IsHeld(r.Namespace, l) }) {
+	if slices.ContainsFunc(layersOf(r), func(l model.Layer) bool { return c.model.IsHeld(namespaceOf(r), l) }) {
 		return true
 	}
-	n := c.model.Namespace(r.Namespace)
+	n := c.model.Namespace(namespaceOf(r))
 	return slices.ContainsFunc(c.plan.Problems, func(p model.Problem) bool {
 		about := p.Subject == model.Ref{} || n != nil && n.Posture == nil && p.Subject == n.Ref()
 		return p.Severity == model.Error && about
@@ -55,8 +55,11 @@ func (c *comparison) held(r model.Ref) bool {
 }
 
 // layersOf names the layers that an object may belong to: NetworkPolicies are
-// the network's, all others are the mesh's.
+// the network's, labels of Namespaces those of Pod Security, all others are the mesh's.
 func layersOf(r model.Ref) []model.Layer {
+	if isNamespace(r) {
+		return []model.Layer{model.LayerPodSecurity}
+	}
 	if r.Group() == "networking.k8s.io" {
 		return []model.Layer{model.LayerNetwork}
 	}
@@ -75,6 +78,6 @@ func deletionHeld(r model.Ref) model.Problem {
 	return model.Problem{
 		Code: DeletionHeld, Severity: model.Warning, Subject: r,
 		Message: "the object seems no longer wanted, but what its namespace needs could not be worked out, so it stays",
-		Fix:     "solve the errors among the problems of the cluster and of namespace " + r.Namespace,
+		Fix:     "solve the errors among the problems of the cluster and of namespace " + namespaceOf(r),
 	}
 }

@@ -10,31 +10,36 @@ import (
 // Compile writes the Pod Security labels of every governed namespace: an object
 // that holds them and nothing else, to be applied server-side, so that nothing
 // else of the Namespace is touched. A level that is there already and stricter
-// stays, and a Problem says so.
+// stays, and a Problem says so. Labels of ours that nothing wants any more are
+// taken away by an object without them, wherever they are.
 func Compile(m *model.Model) ([]model.Object, []model.Problem) {
 	var objects []model.Object
 	var problems []model.Problem
 	existing := namespaceObjects(m)
 	for i := range m.Namespaces {
 		n := &m.Namespaces[i]
-		if n.Posture == nil || m.IsHeld(n.Name, model.LayerPodSecurity) {
+		if m.IsHeld(n.Name, model.LayerPodSecurity) {
 			continue
 		}
 		labels := labelsOf(n, existing[n.Name])
 		if object, some := namespaceObject(n.Name, labels); some {
 			objects = append(objects, object)
 		}
-		problems = append(problems, problemsOf(n, labels)...)
+		if n.Posture != nil {
+			problems = append(problems, problemsOf(n, labels)...)
+		}
 	}
 	slices.SortFunc(objects, model.CompareObjects)
 	slices.SortFunc(problems, model.CompareProblems)
 	return objects, problems
 }
 
-// namespaceObject is the part of a Namespace that palisade applies.
+// namespaceObject is the part of a Namespace that palisade applies; false where there is nothing to write or to take away.
 func namespaceObject(name string, labels []label) (model.Object, bool) {
 	set := map[string]any{}
+	removes := false
 	for _, l := range labels {
+		removes = removes || l.removed()
 		if !l.written() {
 			continue
 		}
@@ -50,7 +55,7 @@ func namespaceObject(name string, labels []label) (model.Object, bool) {
 			"kind":       "Namespace",
 			"metadata":   map[string]any{"name": name, "labels": set},
 		},
-	}, len(set) > 0
+	}, len(set) > 0 || removes
 }
 
 func problemsOf(n *model.Namespace, labels []label) []model.Problem {

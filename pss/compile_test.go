@@ -165,3 +165,36 @@ func TestNothingIsWrittenWhereEveryLabelStays(t *testing.T) {
 	assert.Empty(t, objects)
 	assert.Len(t, problems, 1)
 }
+
+func TestLabelsOfOursGoWhereNothingWantsThem(t *testing.T) {
+	labels := map[string]string{enforceKey: "baseline", warnKey: "restricted"}
+	lowered := governed(labels)
+	lowered.Posture.PodSecurity.Enforce, lowered.Posture.PodSecurity.EnforceVersion = "", ""
+	ungoverned := governed(labels)
+	ungoverned.Posture = nil
+	tests := map[string]struct {
+		namespace model.Namespace
+		by        string
+		want      map[string]any // nil: no object
+	}{
+		"a level that a rollout has not come to": {lowered, "palisade", map[string]any{
+			warnKey: "restricted", warnKey + "-version": "v1.37", "pod-security.kubernetes.io/audit": "restricted", "pod-security.kubernetes.io/audit-version": "v1.37",
+		}},
+		"a namespace that nobody governs any more": {ungoverned, "palisade", map[string]any{}},
+		"labels of somebody else's":                {ungoverned, "kubectl", nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := modelOf(test.namespace)
+			m.Existing = []model.Object{appliedBy(test.by)}
+			objects, problems := Compile(m)
+			assert.Empty(t, problems)
+			if test.want == nil {
+				assert.Empty(t, objects)
+				return
+			}
+			require.Len(t, objects, 1)
+			assert.Equal(t, test.want, objects[0].Map("metadata", "labels"))
+		})
+	}
+}

@@ -11,6 +11,9 @@ import (
 	"floe.dev/palisade/model"
 )
 
+// orExempt ends a fix where a profile governs.
+const orExempt = ", or write an Exemption for the layer PodSecurity"
+
 // Findings tells, for every governed namespace, which pods the levels that will
 // hold there refuse or warn about, and which labels somebody else had set. The
 // levels refuse pods and not their controllers: a Deployment is accepted and
@@ -116,19 +119,19 @@ func injectedOf(violations []Violation) []Violation {
 func belowEnforce(w *model.Workload, l label, violations []Violation) model.Finding {
 	return model.NewFinding("PodBelowEnforce", model.Error, w.Ref(), firstField(violations),
 		fmt.Sprintf("level %s would refuse %s: %s%s", versioned(l.level, l.version), subject(w), sentence(violations), alsoFields(violations)),
-		"change these fields, or write an Exemption for the layer PodSecurity")
+		"change these fields"+orExempt)
 }
 
 func belowWarn(w *model.Workload, l label, labels []label, violations []Violation) model.Finding {
-	does := "warn about"
+	does := "warn about the pods"
 	switch {
 	case labels[1].level == labels[2].level:
-		does = "warn about, and note in the audit log,"
+		does = "warn about, and note in the audit log, the pods"
 	case l.mode == "audit":
-		does = "note in the audit log"
+		does = "note the pods in the audit log"
 	}
 	return model.NewFinding("PodBelowWarn", model.Info, w.Ref(), firstField(violations),
-		fmt.Sprintf("level %s would %s the pods, but let them run: %s%s", versioned(l.level, l.version), does, sentence(violations), alsoFields(violations)),
+		fmt.Sprintf("level %s would %s, but let them run: %s%s", versioned(l.level, l.version), does, sentence(violations), alsoFields(violations)),
 		"change these fields before the namespace enforces "+l.level)
 }
 
@@ -161,7 +164,7 @@ func injectionFix(mesh model.Mesh, w *model.Workload, violations []Violation) st
 	if fails(violations, "capabilities_restricted", "capabilities_baseline") && w.Facts.Injected.CopiesFirstCapabilities {
 		fixes = append(fixes, fmt.Sprintf("set %s.containers[0].securityContext.capabilities to drop [ALL] and add nothing; the proxy is given a copy of it", path))
 	}
-	return cmp.Or(strings.Join(fixes, "; "), "change what the mesh injects, or write an Exemption for the layer PodSecurity")
+	return cmp.Or(strings.Join(fixes, "; "), "change what the mesh injects"+orExempt)
 }
 
 func cniFix(mesh model.MeshKind) string {

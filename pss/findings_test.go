@@ -61,7 +61,7 @@ func TestAuditCountsWhereWarnIsLower(t *testing.T) {
 	n.Posture.PodSecurity.Warn = "baseline"
 	findings := Findings(modelOf(n, deployment(t, baselinePod)))
 	require.Len(t, findings, 1)
-	assert.Contains(t, findings[0].Message, "would note in the audit log the pods")
+	assert.Contains(t, findings[0].Message, "would note the pods in the audit log")
 }
 
 // Trap 30: the mesh is to blame, not the manifest, and the fix is the mesh's, too.

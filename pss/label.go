@@ -9,9 +9,6 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// fieldManager is the name under which palisade applies objects.
-const fieldManager = "palisade"
-
 // label is what becomes of one of the three modes on one namespace.
 //
 //	there already      wanted      becomes
@@ -20,6 +17,7 @@ const fieldManager = "palisade"
 //	stricter           any         what is there: a level that somebody else set is never lowered
 //	stricter, ours     any         wanted: palisade set it, so palisade may lower it
 //	anything           nothing     what is there
+//	anything, ours     nothing     nothing
 type label struct {
 	mode string
 	// levelKey and versionKey are the keys of the labels.
@@ -53,11 +51,15 @@ var modes = []struct {
 		func(p model.PodSecurityPosture) (string, string) { return p.Warn, p.WarnVersion }},
 }
 
-// labelsOf decides the labels of a governed namespace, one for each mode.
+// labelsOf decides the labels of a namespace, one for each mode; where nothing governs it none is wanted.
 func labelsOf(n *model.Namespace, existing *model.Object) []label {
 	labels := make([]label, 0, len(modes))
 	for _, mode := range modes {
-		wanted, version := mode.wanted(n.Posture.PodSecurity)
+		var posture model.PodSecurityPosture
+		if n.Posture != nil {
+			posture = n.Posture.PodSecurity
+		}
+		wanted, version := mode.wanted(posture)
 		l := label{
 			mode: mode.name, levelKey: mode.levelKey, versionKey: mode.versionKey,
 			wanted: wanted, wantedVersion: version,
@@ -77,7 +79,7 @@ func (l *label) decide(broken api.Level) {
 		present = string(broken)
 	}
 	switch {
-	case l.there == "" && (l.wanted == "" || l.wrong != ""):
+	case (l.there == "" || l.removed()) && (l.wanted == "" || l.wrong != ""):
 		return
 	case l.wanted == "" || l.wrong != "":
 		l.level, l.version = present, l.thereVersion
@@ -91,6 +93,9 @@ func (l *label) decide(broken api.Level) {
 
 // written tells whether palisade writes the label.
 func (l *label) written() bool { return l.wanted != "" && l.wrong == "" && !l.kept }
+
+// removed tells that palisade takes its own label away.
+func (l *label) removed() bool { return l.wanted == "" && l.there != "" && l.ours }
 
 // takenOver tells that the label that palisade writes replaces another of somebody else's.
 func (l *label) takenOver() bool {
@@ -121,19 +126,5 @@ func wrong(level, version string) string {
 // setByUs tells whether the API server notes palisade as an owner of a label.
 // Manifests in a folder carry no such note: what stands there is the user's own.
 func setByUs(namespace *model.Object, key string) bool {
-	if namespace == nil {
-		return false
-	}
-	managers, _ := namespace.Map("metadata")["managedFields"].([]any)
-	for _, m := range managers {
-		tree, _ := m.(map[string]any)
-		if tree["manager"] != fieldManager {
-			continue
-		}
-		owned := model.Object{Tree: tree}.Map("fieldsV1", "f:metadata", "f:labels")
-		if _, found := owned["f:"+key]; found {
-			return true
-		}
-	}
-	return false
+	return namespace != nil && namespace.Manages(model.FieldManager, "f:labels", key)
 }

@@ -67,7 +67,7 @@ func TestLookingAroundAChangedPolicyFindsWhatComparingEverythingFinds(t *testing
 		namespace := w.in.Namespaces[w.IntN(len(w.in.Namespaces))].Name
 		at := slices.IndexFunc(w.policies, func(p networkingv1.NetworkPolicy) bool { return p.Namespace == namespace })
 		policy := w.policy(namespace, 0)
-		called := policy.Name
+		called := "another"
 		after := slices.Clone(w.policies)
 		var replaced *networkingv1.NetworkPolicy
 		switch {
@@ -79,7 +79,7 @@ func TestLookingAroundAChangedPolicyFindsWhatComparingEverythingFinds(t *testing
 			policy.Name = called
 			after[at], replaced = policy, &policy
 		default:
-			called, policy.Name = "another", "another"
+			policy.Name = called
 			after, replaced = append(after, policy), &policy
 		}
 		change := before.Replace(namespace, called, replaced)

@@ -106,6 +106,40 @@ func names(lists [][]model.Term, w *model.Workload, cluster *model.Cluster) bool
 // Peers are all that may stand at an end of a change.
 func (d *Difference) Peers() []Peer { return d.peers }
 
+// Bundles are the peers that no rule of either state tells apart, by their numbers.
+// Every peer is in one.
+func (d *Difference) Bundles() []Bundle {
+	list := make([]Bundle, len(d.index.byClass))
+	for class, members := range d.index.byClass {
+		list[class] = members
+	}
+	return list
+}
+
+// BundleOf is the number of a peer's bundle.
+func (d *Difference) BundleOf(peer int) int { return int(d.index.classes[peer]) }
+
+// DeltaRun is what changes for the clients of some bundles in a row, First to
+// before Last, at one server. There is none for clients for which nothing changes.
+type DeltaRun struct {
+	First, Last int
+	Deltas      []Delta
+}
+
+// To are the changes at the servers of a bundle, in the order of the clients'
+// bundles. The traffic of a peer to itself is not meant.
+func (d *Difference) To(bundle int) []DeltaRun {
+	var list []DeltaRun
+	first := 0
+	for _, s := range d.row(uint32(bundle)) {
+		if deltas := d.deltasOf(s.value); len(deltas) > 0 {
+			list = append(list, DeltaRun{first, int(s.end), deltas})
+		}
+		first = int(s.end)
+	}
+	return list
+}
+
 // Changes are all that differs, by server and then by client, in the order of Peers.
 func (d *Difference) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {

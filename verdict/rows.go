@@ -171,8 +171,8 @@ type viaRow struct {
 // through. By way of a waypoint they may come whatever the network says of the direct way.
 func (r *rowOf) findWays() {
 	r.ways = map[uint32][]way{}
-	merge(r.network, r.senders, func(network outcomeID, sender uint32) bool {
-		if _, known := r.ways[sender]; !known && (network != denied || r.g.relayed) {
+	mergeWhere(r.network, r.senders, r.matters, func(_ outcomeID, sender uint32) bool {
+		if _, known := r.ways[sender]; !known {
 			r.ways[sender] = nil
 		}
 		return false
@@ -186,6 +186,9 @@ func (r *rowOf) findWays() {
 		}
 	}
 }
+
+// matters tells whether anything depends on who sends, where the network has spoken.
+func (r *rowOf) matters(network outcomeID) bool { return network != denied || r.g.relayed }
 
 // waysOf are the ways of the clients with a sender, remembered by the server's receiver.
 func (r *rowOf) waysOf(sender uint32) []way {
@@ -244,7 +247,8 @@ func (r *rowOf) build() vector[accessID] {
 	type parts struct{ network, named, nameless outcomeID }
 	joined := merge(merge(r.network, r.named, func(a, b outcomeID) parts { return parts{network: a, named: b} }),
 		r.nameless, func(p parts, c outcomeID) parts { p.nameless = c; return p })
-	keys := merge(joined, r.senders, func(p parts, sender uint32) resultKey {
+	// What the network refuses is refused whoever sends: its key is the zero value, and so is its access.
+	keys := mergeWhere(joined, r.senders, func(p parts) bool { return r.matters(p.network) }, func(p parts, sender uint32) resultKey {
 		return resultKey{network: p.network, named: p.named, nameless: p.nameless, sender: sender, receiver: r.g.receiver}
 	})
 	if len(r.vias) > 1 {

@@ -116,3 +116,35 @@ func merge[A, B, C comparable](a vector[A], b vector[B], with func(A, B) C) vect
 	}
 	return out
 }
+
+// mergeWhere is merge, with the zero value where a does not matter.
+func mergeWhere[A, B, C comparable](a vector[A], b vector[B], matters func(A) bool, with func(A, B) C) vector[C] {
+	out := make(vector[C], 0, len(a))
+	j := 0
+	for i := range a {
+		if !matters(a[i].value) {
+			var zero C
+			out = out.add(a[i].end, zero)
+			continue
+		}
+		first := uint32(0)
+		if i > 0 {
+			first = a[i-1].end
+		}
+		if j >= len(b) || b[j].end <= first || j > 0 && b[j-1].end > first {
+			j, _ = slices.BinarySearchFunc(b, first, func(s segment[B], c uint32) int {
+				if s.end <= c {
+					return -1
+				}
+				return 1
+			})
+		}
+		for ; j < len(b); j++ {
+			out = out.add(min(a[i].end, b[j].end), with(a[i].value, b[j].value))
+			if b[j].end >= a[i].end {
+				break
+			}
+		}
+	}
+	return out
+}

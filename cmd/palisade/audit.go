@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"floe.dev/palisade/cluster"
@@ -31,7 +33,7 @@ not be read; 3 problems that leave the audit incomplete.`,
   palisade audit -f dump/ -o sarif > palisade.sarif
   palisade audit -f manifests/ -o junit --fail-on warning > palisade.xml`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return o.run(s) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
 	}
 	o.register(c.Flags())
 	c.Flags().Var(oneOf(&o.color, "auto", "auto", "always", "never"), "color", "colour the text: auto (on a terminal, unless NO_COLOR is set), always or never")
@@ -39,8 +41,8 @@ not be read; 3 problems that leave the audit incomplete.`,
 	return c
 }
 
-func (o *auditOptions) run(s streams) error {
-	snapshot, err := o.snapshot(s)
+func (o *auditOptions) run(ctx context.Context, s streams) error {
+	snapshot, err := o.snapshot(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,10 @@ func palette(mode string, out io.Writer) func(what, text string) string {
 
 // wantsColor tells whether out is a terminal whose user did not turn colours off (no-color.org).
 func wantsColor(out io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)
+}
+
+func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
-	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+	return ok && term.IsTerminal(int(file.Fd()))
 }

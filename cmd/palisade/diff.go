@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -28,15 +29,17 @@ func newDiff(s streams) *cobra.Command {
 gained, which are lost, and which are protected otherwise.
 
 BEFORE and AFTER are a file or a folder each, or several with commas between them; what
--f names counts for both. Workloads are the same where their names are.
+-f names counts for both. "cluster:" is the cluster of the kubeconfig, "cluster:NAME" that of a
+context; files beside it are laid over it. Workloads are the same where their names are.
 
 Exit codes: 0 clean; 1 something differs, with --exit-code; 2 wrong usage or input
 that could not be read; 3 problems that leave the result incomplete.`,
 		Example: `  palisade diff main/ branch/
   palisade diff shop/ shop/,intent.yaml -f cluster.yaml
+  palisade diff cluster: cluster:,intent.yaml
   palisade diff live/ desired/ -o json --exit-code`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error { return o.run(s, args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args[0], args[1]) },
 	}
 	o.register(c.Flags())
 	o.registerLevel(c.Flags())
@@ -46,10 +49,10 @@ that could not be read; 3 problems that leave the result incomplete.`,
 	return c
 }
 
-func (o *diffOptions) run(s streams, before, after string) error {
+func (o *diffOptions) run(ctx context.Context, s streams, before, after string) error {
 	views := make([]engine.View, 2)
 	for i, paths := range []string{before, after} {
-		v, err := o.look(s, strings.Split(paths, ",")...)
+		v, err := o.look(ctx, s, strings.Split(paths, ",")...)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"floe.dev/palisade/engine"
@@ -36,7 +38,7 @@ not known.`,
 		Example: `  palisade explain shop/web shop/cart:7070 -f manifests/
   palisade explain 203.0.113.7 shop/svc/web:443 -f manifests/ -o json`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error { return o.run(s, args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args[0], args[1]) },
 	}
 	o.register(c.Flags())
 	o.registerLevel(c.Flags())
@@ -45,7 +47,7 @@ not known.`,
 	return c
 }
 
-func (o *explainOptions) run(s streams, client, server string) error {
+func (o *explainOptions) run(ctx context.Context, s streams, client, server string) error {
 	from, err := engine.ParseName(client, o.namespace)
 	if err != nil {
 		return err
@@ -54,7 +56,7 @@ func (o *explainOptions) run(s streams, client, server string) error {
 	if err != nil {
 		return err
 	}
-	v, err := o.look(s)
+	v, err := o.look(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,9 +19,10 @@ import (
 	"floe.dev/palisade/report"
 )
 
-// reading is what the commands share that look at a folder: what to read, and
-// which facts to take as given.
+// reading is what the commands share that look at a folder or a cluster: what to
+// read, and which facts to take as given.
 type reading struct {
+	connecting
 	files     []string
 	namespace string
 	given     engine.Given
@@ -29,7 +32,8 @@ type reading struct {
 // register adds the flags, in the order in which the help shows them.
 func (in *reading) register(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable, at least one")
+	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable. Without it a cluster is read")
+	in.connecting.register(flags)
 	flags.VarP(checked(&in.namespace, "default", name), "namespace", "n", "namespace of objects that name none")
 	flags.Var(oneOf(&in.given.Mesh, "auto", "auto", "istio", "linkerd", "none"), "mesh", "mesh in use: auto (decided from the objects), istio, linkerd or none")
 	flags.Var(oneOf(&in.given.MeshMode, "", "sidecar", "ambient", "proxyless"), "mesh-mode", "Istio's mode of namespaces that carry no enrolment of their own: sidecar, ambient or proxyless")
@@ -57,16 +61,35 @@ func (in *reading) check() error {
 	return nil
 }
 
-// snapshot reads what -f names, and further paths.
-func (in *reading) snapshot(s streams, more ...string) (*engine.Snapshot, error) {
-	files := slices.Concat(in.files, more)
-	if len(files) == 0 || slices.Contains(files, "") {
-		return nil, errors.New("nothing to read: give a file or folder with -f, or - for standard input")
-	}
+// clusterPath names a cluster where paths are given: "cluster:", or "cluster:CONTEXT".
+const clusterPath = "cluster:"
+
+// snapshot reads what -f names, and further paths; a cluster where a flag or a path
+// names one, or where there are no paths.
+func (in *reading) snapshot(ctx context.Context, s streams, more ...string) (*engine.Snapshot, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	return cluster.Read(files, s.in, cluster.Options{DefaultNamespace: in.namespace})
+	c, live := in.connecting, in.asked()
+	var files []string
+	for _, path := range slices.Concat(in.files, more) {
+		if name, is := strings.CutPrefix(path, clusterPath); is {
+			live, c.context = true, cmp.Or(name, c.context)
+			continue
+		}
+		files = append(files, path)
+	}
+	if slices.Contains(files, "") {
+		return nil, errors.New("nothing to read: an empty path was given")
+	}
+	if !live && len(files) > 0 {
+		return cluster.Read(files, s.in, cluster.Options{DefaultNamespace: in.namespace})
+	}
+	snapshot, err := in.readCluster(ctx, s, c, files)
+	if errors.Is(err, errNoCluster) {
+		return nil, fmt.Errorf("nothing to read: give a file or folder with -f, or - for standard input; %w, so there is no cluster to read either", err)
+	}
+	return snapshot, err
 }
 
 // options are what the engine is told beside what was read.
@@ -92,8 +115,8 @@ func (in *input) register(flags *pflag.FlagSet) {
 }
 
 // run reads the input and takes it through the engine, with or without the plan's impact.
-func (in *input) run(s streams, impact bool) (engine.Result, error) {
-	snapshot, err := in.snapshot(s)
+func (in *input) run(ctx context.Context, s streams, impact bool) (engine.Result, error) {
+	snapshot, err := in.snapshot(ctx, s)
 	if err != nil {
 		return engine.Result{}, err
 	}

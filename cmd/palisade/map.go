@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ leave the map incomplete.`,
   palisade map -f manifests/ --focus shop/cart -o svg > cart.svg
   palisade map -f dump/ --level pod -o json`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return o.run(s) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
 	}
 	o.register(c.Flags())
 	o.registerLevel(c.Flags())
@@ -41,8 +42,8 @@ leave the map incomplete.`,
 	return c
 }
 
-func (o *mapOptions) run(s streams) error {
-	v, err := o.look(s)
+func (o *mapOptions) run(ctx context.Context, s streams) error {
+	v, err := o.look(ctx, s)
 	if err != nil {
 		return err
 	}

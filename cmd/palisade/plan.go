@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ flow is an error, on one that a manifest names a warning, on a possible one info
   palisade plan -f manifests/ -f intent.yaml --mesh linkerd --no-diff
   helm template shop | palisade plan -f - -f intent.yaml -o json`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return o.run(s) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
 	}
 	o.register(c.Flags())
 	c.Flags().VarP(oneOf(&o.output, "text", "text", "json"), "output", "o", "form of the output: text or json")
@@ -47,8 +48,8 @@ flow is an error, on one that a manifest names a warning, on a possible one info
 	return c
 }
 
-func (o *planOptions) run(s streams) error {
-	r, err := o.input.run(s, true)
+func (o *planOptions) run(ctx context.Context, s streams) error {
+	r, err := o.input.run(ctx, s, true)
 	if err != nil {
 		return err
 	}

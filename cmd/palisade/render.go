@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,15 +38,15 @@ Exit codes: 0 clean; 1 findings as grave as --fail-on; 2 wrong usage or input th
 could not be read; 3 problems that leave the result incomplete.`,
 		Example: `  palisade render -f manifests/ -f intent.yaml > palisade.yaml`,
 		Args:    noArguments,
-		RunE:    func(*cobra.Command, []string) error { return o.run(s) },
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), s) },
 	}
 	o.register(c.Flags())
 	c.Flags().VarP(oneOf(&o.output, "yaml", "yaml", "json"), "output", "o", "form of the output: yaml, or json (a v1 List)")
 	return c
 }
 
-func (o *renderOptions) run(s streams) error {
-	r, err := o.input.run(s, false)
+func (o *renderOptions) run(ctx context.Context, s streams) error {
+	r, err := o.input.run(ctx, s, false)
 	if err != nil {
 		return err
 	}

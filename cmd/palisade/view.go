@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -32,8 +33,8 @@ func (o *viewing) registerLevel(flags *pflag.FlagSet) {
 }
 
 // look reads the input as one state.
-func (o *viewing) look(s streams, more ...string) (engine.View, error) {
-	snapshot, err := o.snapshot(s, more...)
+func (o *viewing) look(ctx context.Context, s streams, more ...string) (engine.View, error) {
+	snapshot, err := o.snapshot(ctx, s, more...)
 	if err != nil {
 		return engine.View{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"istio.io/istio/pkg/workloadapi"
 	"istio.io/istio/pkg/workloadapi/security"
@@ -72,10 +73,13 @@ func (z *tunnels) lets(w *workloadapi.Workload, c connection, sort func(*securit
 func authorizes(p *security.Authorization, c connection) bool {
 	return slices.ContainsFunc(p.Groups, func(g *security.Group) bool {
 		return !slices.ContainsFunc(g.Rules, func(r *security.Rules) bool {
-			return !slices.ContainsFunc(r.Matches, func(m *security.Match) bool { return matched(m, c) })
+			return len(r.Matches) > 0 && !slices.ContainsFunc(r.Matches, func(m *security.Match) bool { return !empty(m) && matched(m, c) })
 		})
 	})
 }
+
+// empty is a match without a field: it matches nothing ("empty clause").
+func empty(m *security.Match) bool { return proto.Size(m) == 0 }
 
 // matched: every field that is set must hold, by one of its values.
 func matched(m *security.Match, c connection) bool {

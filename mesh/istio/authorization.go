@@ -19,10 +19,11 @@ const denyAllName = model.NamePrefix + "deny-all"
 var authorizationPolicyType = metav1.TypeMeta{APIVersion: "security.istio.io/v1", Kind: "AuthorizationPolicy"}
 
 // authorization writes the default deny of a namespace and the allows of its
-// flows. Every allow names its ports: in ambient all of them arrive on 15008,
-// where a NetworkPolicy cannot tell them apart (istio#56659).
+// flows, or what of them the stage asks for. Every allow names its ports: in ambient
+// all of them arrive on 15008, where a NetworkPolicy cannot tell them apart (istio#56659).
 func (c *compilation) authorization(n *model.Namespace) {
-	if !n.Posture.Mesh.Authorization || c.m.IsHeld(n.Name, model.LayerAuthorization) {
+	stage := c.authorizationStage(n)
+	if stage == model.StageObserve || c.m.IsHeld(n.Name, model.LayerAuthorization) {
 		return
 	}
 	if c.mesh.TrustDomain == "" {
@@ -30,7 +31,7 @@ func (c *compilation) authorization(n *model.Namespace) {
 		return
 	}
 	a := &authorization{
-		compilation: c, namespace: n,
+		compilation: c, namespace: n, stage: stage, opens: stage != model.StageEnforce && c.opened(n),
 		targets: map[string]*target{}, waypoints: map[string]*servicePolicy{},
 		servers: c.meshed(n.Name),
 	}
@@ -40,9 +41,7 @@ func (c *compilation) authorization(n *model.Namespace) {
 	for _, w := range a.servers {
 		a.relaxed(w)
 	}
-	a.writeAllows()
-	a.writeWaypoints()
-	c.write(a.denyAll(), model.PhaseDeny)
+	a.write()
 }
 
 func (c *compilation) trustDomainUnknown(n *model.Namespace) {
@@ -59,7 +58,10 @@ func (c *compilation) trustDomainUnknown(n *model.Namespace) {
 type authorization struct {
 	*compilation
 	namespace *model.Namespace
-	servers   []*model.Workload
+	// stage is how far it is written; opens tells that palisade-open stands beside it.
+	stage   model.Stage
+	opens   bool
+	servers []*model.Workload
 	// targets are the policies for pods, by the labels that they select.
 	targets map[string]*target
 	// waypoints are the policies for Services behind a waypoint, by Service.
@@ -320,7 +322,7 @@ func (a *authorization) writeAllows() {
 		}
 		policy.Spec.Action = securityapi.AuthorizationPolicy_ALLOW
 		policy.Spec.Rules = rules
-		a.write(policy, model.PhaseAllow)
+		a.policy(policy, model.PhaseAllow)
 	}
 }
 

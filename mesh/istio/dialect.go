@@ -124,7 +124,7 @@ func rootNamespace(mesh *model.Mesh) string {
 // deny-all there would cut the gateways, and all the others (istio#35626).
 func (c *compilation) writable(n *model.Namespace) bool {
 	mesh := n.Posture.Mesh
-	if mesh.MTLS == "" && !mesh.Authorization && !mesh.SidecarScope {
+	if mesh.MTLS == "" && !mesh.Authorization && mesh.Stage == "" && !mesh.SidecarScope {
 		return false
 	}
 	if n.Name == rootNamespace(&c.mesh) {

@@ -39,6 +39,7 @@ const (
 	eastWestController = "istio.io-eastwest-controller"
 
 	proxyContainer  = "istio-proxy"
+	routerRole      = "router" // of the agent: istio-proxy with the arguments "proxy router"
 	waypointClass   = "istio-waypoint"
 	defaultRevision = "default"
 )
@@ -136,10 +137,14 @@ func isGateway(w *model.Workload) bool {
 	if hasTemplate(w, "gateway") || w.Labels[gatewayManagedLabel] != "" || w.Labels[legacyGatewayLabel] != "" {
 		return true
 	}
+	c := proxy(w)
+	if c != nil && slices.Contains(c.Args, routerRole) {
+		return true // as istioctl's default profile and the older charts install it, with injection switched off
+	}
 	if w.Labels[gatewayNameLabel] == "" {
 		return false
 	}
-	return strings.HasPrefix(w.Labels[gatewayClassLabel], "istio") || proxy(w) != nil
+	return strings.HasPrefix(w.Labels[gatewayClassLabel], "istio") || c != nil
 }
 
 func isWaypoint(w *model.Workload) bool { return w.Labels[gatewayClassLabel] == waypointClass }

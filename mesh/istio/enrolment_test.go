@@ -9,6 +9,14 @@ import (
 	"floe.dev/palisade/model"
 )
 
+func TestGatewaysOfIstioctlAreGateways(t *testing.T) {
+	w := model.Workload{ID: model.WorkloadID{Namespace: "istio-system", Kind: "Deployment", Name: "istio-ingressgateway"}, Labels: map[string]string{injectLabel: "false", "istio": "ingressgateway"}}
+	w.Spec.Containers = []corev1.Container{{Name: proxyContainer, Args: []string{"proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"}}}
+	require.Equal(t, model.ModeSidecar, New(model.Mesh{TrustDomain: "td.example"}, "").Facts(&w).Mode)
+	w.Spec.Containers[0].Args[1] = "sidecar"
+	require.Equal(t, model.ModeNone, New(model.Mesh{TrustDomain: "td.example"}, "").Facts(&w).Mode)
+}
+
 func TestEnrolmentOfTemplates(t *testing.T) {
 	type labels = map[string]string
 	cases := map[string]struct {

@@ -12,10 +12,11 @@ import (
 // probeSources are where ambient's kubelet probes come from: the CNI plugin
 // rewrites the source of host processes to 169.254.7.127 and
 // fd16:9254:7127:1337:ffff:ffff:ffff:ffff (istio cni/pkg/iptables/iptables.go).
-// For IPv6 the /128 alone was reported not to be enough and the /81 around it to work (istio#58531).
+// For IPv6 that address alone was reported not to be enough, and fd16:9254:7127:1337:ffff::/81
+// to work, which is the half without it (istio#56484): the /80 holds both.
 var probeSources = []netip.Prefix{
 	netip.MustParsePrefix("169.254.7.127/32"),
-	netip.PrefixFrom(netip.MustParseAddr("fd16:9254:7127:1337:ffff:ffff:ffff:ffff"), 81).Masked(),
+	netip.PrefixFrom(netip.MustParseAddr("fd16:9254:7127:1337:ffff:ffff:ffff:ffff"), 80).Masked(),
 }
 
 // mergeMetricsAnnotation takes a pod out of Istio's merging of metrics, which is on by default.
@@ -38,6 +39,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.ProbePorts = d.probePorts(w, e)
 	facts.Bypasses = bypasses(w, e)
 	facts.Injected = d.injectedContainers(w, e)
+	facts.NoAudit = noAudit(e)
 	facts.HoldsHTTP = e.mode != model.ModeAmbient
 	facts.Gateway = e.gateway
 	if e.mode == model.ModeAmbient {

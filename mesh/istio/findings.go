@@ -61,18 +61,28 @@ func (r *faultReader) destinationRule(o *model.Object) {
 		switch {
 		case s.mode == "ISTIO_MUTUAL" && len(out) > 0:
 			r.find("DestinationRuleToUnmeshedServer", model.Error, o, s.field,
-				fmt.Sprintf("clients are told to speak the mesh's mTLS to %s, which %s outside the mesh: their calls fail", strings.Join(out, ", "), areOrIs(out)),
+				fmt.Sprintf("clients are told to speak the mesh's mTLS to %s, which %s outside the mesh: their calls fail", someOf(out), areOrIs(out)),
 				"enrol the servers in the mesh, or drop the tls setting: clients find out by themselves")
 		case s.mode != "ISTIO_MUTUAL" && len(strict) > 0:
 			r.find("DestinationRuleDisablesMTLS", model.Error, o, s.field,
-				fmt.Sprintf("mode %s wins over automatic mTLS, and %s will take nothing but the mesh's own: their calls fail", s.mode, strings.Join(strict, ", ")),
+				fmt.Sprintf("mode %s wins over automatic mTLS, and %s will take nothing but the mesh's own: their calls fail", s.mode, someOf(strict)),
 				"drop the tls setting, or set ISTIO_MUTUAL")
 		case s.mode != "ISTIO_MUTUAL" && len(permissive) > 0:
 			r.find("DestinationRuleDisablesMTLS", model.Warning, o, s.field,
-				fmt.Sprintf("mode %s switches the mesh's mTLS off towards %s", s.mode, strings.Join(permissive, ", ")),
+				fmt.Sprintf("mode %s switches the mesh's mTLS off towards %s", s.mode, someOf(permissive)),
 				"drop the tls setting, or set ISTIO_MUTUAL")
 		}
 	}
+}
+
+// someOf joins the first few of a list: a rule for *.local has hundreds of servers.
+func someOf(list []string) string {
+	const most = 5
+	joined := strings.Join(list[:min(len(list), most)], ", ")
+	if rest := len(list) - most; rest > 0 {
+		joined += fmt.Sprintf(", %d more", rest)
+	}
+	return joined
 }
 
 func areOrIs(list []string) string {
@@ -122,23 +132,43 @@ func (r *faultReader) peerAuthentication(o *model.Object) {
 			"Istio ignores a PeerAuthentication with a selector in the root namespace", "move it to the namespace of the workloads")
 		return
 	}
-	severity := model.Warning
+	severity, fix := model.Warning, "set the mode STRICT once all clients are in the mesh, or delete it"
+	if n := r.m.Namespace(ref.Namespace); n != nil && n.Posture != nil {
+		fix = "move it into an Exemption with an end, and delete it"
+	} else if !r.counts(o, selector) {
+		return // it lets nobody in: see the audit's PeerAuthenticationIgnored and PeerAuthenticationShadowed
+	}
 	if r.wantsStrict(ref.Namespace) {
 		severity = model.Error
 	}
 	if mode := mtlsMode(o); mode == "PERMISSIVE" || mode == "DISABLE" {
 		r.find("PeerAuthenticationDowngrade", severity, o, "spec.mtls.mode",
-			fmt.Sprintf("mode %s lets %s take plaintext", mode, scopeOf(ref.Namespace, selector, r.existing.root)), "move it into an Exemption with an end, and delete it")
+			fmt.Sprintf("mode %s lets %s take plaintext", mode, scopeOf(ref.Namespace, selector, r.existing.root)), fix)
 	}
 	ports := o.Map("spec", "portLevelMtls")
+	if selector == nil {
+		ports = nil // Istio heeds modes of ports beside a selector only
+	}
 	for _, port := range slices.Sorted(maps.Keys(ports)) {
 		fields, _ := ports[port].(map[string]any)
 		mode, _ := fields["mode"].(string)
 		if mode = strings.ToUpper(mode); mode == "PERMISSIVE" || mode == "DISABLE" {
 			r.find("PeerAuthenticationDowngrade", severity, o, "spec.portLevelMtls["+port+"].mode",
-				fmt.Sprintf("mode %s lets port %s of %s take plaintext", mode, port, scopeOf(ref.Namespace, selector, r.existing.root)), "move it into an Exemption with an end, and delete it")
+				fmt.Sprintf("mode %s lets port %s of %s take plaintext", mode, port, scopeOf(ref.Namespace, selector, r.existing.root)), fix)
 		}
 	}
+}
+
+// counts tells whether a PeerAuthentication counts for its namespace, or for some pods: whether
+// there are any, and whether it is the oldest of its scope.
+func (r *faultReader) counts(o *model.Object, selector map[string]string) bool {
+	is := func(first *model.Object) bool { return first != nil && first.Ref() == o.Ref() }
+	if selector == nil {
+		return is(r.existing.peerAuthentication(o.Ref().Namespace, nil))
+	}
+	return slices.ContainsFunc(r.m.WorkloadsIn(o.Ref().Namespace), func(w model.Workload) bool {
+		return selects(selector, w.Labels) && is(r.existing.peerAuthentication(w.ID.Namespace, w.Labels))
+	}) || len(r.m.WorkloadsIn(o.Ref().Namespace)) == 0
 }
 
 func (r *faultReader) wantsStrict(namespace string) bool {

@@ -57,10 +57,7 @@ func render(t *testing.T, objects []model.Object, problems []model.Problem) stri
 	for _, o := range objects {
 		data, err := yaml.Marshal(o.Tree)
 		require.NoError(t, err)
-		phase := "# phase: allow\n"
-		if o.Phase == model.PhaseDeny {
-			phase = "# phase: deny\n"
-		}
+		phase := map[model.Phase]string{model.PhaseOpen: "# phase: open\n", model.PhaseAllow: "# phase: allow\n", model.PhaseDeny: "# phase: deny\n"}[o.Phase]
 		b.WriteString(phase + string(data) + "---\n")
 	}
 	data, err := yaml.Marshal(map[string]any{"problems": problems})

@@ -24,7 +24,7 @@ func (c *compilation) peerAuthentications(n *model.Namespace) {
 	if want == "" || c.m.IsHeld(n.Name, model.LayerMTLS) {
 		return
 	}
-	if !c.namespaceMode(n, want) {
+	if n.Posture.Mesh.KeepStrict && c.existing.strictAnyway(n.Name) || !c.namespaceMode(n, want) {
 		return
 	}
 	if want == model.MTLSStrict {

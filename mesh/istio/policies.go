@@ -42,13 +42,17 @@ type targetRef struct {
 }
 
 type authorizationRule struct {
-	From []struct {
-		Source peerSource `json:"source"`
-	} `json:"from"`
-	To []struct {
-		Operation requestOperation `json:"operation"`
-	} `json:"to"`
+	From []ruleFrom  `json:"from"`
+	To   []ruleTo    `json:"to"`
 	When []condition `json:"when"`
+}
+
+type ruleFrom struct {
+	Source peerSource `json:"source"`
+}
+
+type ruleTo struct {
+	Operation requestOperation `json:"operation"`
 }
 
 type peerSource struct {
@@ -110,11 +114,14 @@ type enforcer struct {
 	// http are the ports where requests show, tcp those where they do not, disputed those
 	// where it is not known; on every other each connection is looked at.
 	http, tcp, disputed []int32
-	// at turns a port that policies name into those of the server; nil takes it as it is.
-	at func(port int32) []int32
+	// at are the ports that policies may name, with those of the server that they mean; nil takes ports as they are.
+	at []namedTarget
 	// addresses are those that connections end at; none where they are not known.
 	addresses []netip.Addr
 }
+
+// namedTarget is a port of a Service, and the server's behind it.
+type namedTarget struct{ port, target int32 }
 
 type enforcerKind int8
 

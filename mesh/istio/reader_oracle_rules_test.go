@@ -193,20 +193,38 @@ func (a asking) read(p *securityclient.AuthorizationPolicy, r *securityapi.Rule,
 	if len(r.From) > 0 {
 		from = unmatched
 		for _, f := range r.From {
-			from = max(from, a.from(p, f.Source, requests))
+			if a.kind != "ztunnel" || !deafTo(f.Source) {
+				from = max(from, a.from(p, f.Source, requests))
+			}
 		}
 	}
 	if len(r.To) > 0 {
 		to = unmatched
 		for _, t := range r.To {
-			to = max(to, a.to(t.Operation, requests))
+			if a.kind != "ztunnel" || len(readable(t.Operation.Ports))+len(t.Operation.NotPorts) > 0 {
+				to = max(to, a.to(t.Operation, requests))
+			}
 		}
+	}
+	if a.kind == "ztunnel" && slices.ContainsFunc(r.When, func(c *securityapi.Condition) bool {
+		return !slices.Contains([]string{"source.ip", "source.namespace", "destination.port", "destination.ip"}, c.Key)
+	}) {
+		return unmatched // nothing is left of the condition, and so it never holds
 	}
 	out := min(from, to)
 	for _, c := range r.When {
 		out = min(out, a.when(p, c, requests))
 	}
 	return out
+}
+
+// deafTo: ztunnel hears nothing of a source that says nothing of connections, and it then holds for nobody.
+func deafTo(s *securityapi.Source) bool {
+	return len(s.Principals)+len(s.NotPrincipals)+len(s.Namespaces)+len(s.ServiceAccounts)+len(readable(s.IpBlocks))+len(readable(s.NotIpBlocks)) == 0
+}
+
+func readable(values []string) []string {
+	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "rubbish" || v == "x" })
 }
 
 // rubbish tells whether a rule names an address or a port that is none.

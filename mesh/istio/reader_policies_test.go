@@ -132,32 +132,32 @@ func TestRulesNameClientsAsIstioNamesThem(t *testing.T) {
 		"nobody with a name":    {"notPrincipals: ['*']", answers(n, n, y, n, y)},
 		"one of several":        {"principals: [x/ns/x/sa/x, td.example/ns/south/sa/far]", answers(n, y, n, n, n)},
 		"all parts must hold":   {"principals: ['*/sa/front'], namespaces: [south]", answers(n, n, n, n, n)},
-		"cluster.local stands for the mesh, not at ztunnel": {"principals: [cluster.local/ns/north/sa/front]", answers(y, n, n, n, n)},
-		"an alias stands for the mesh, not at ztunnel":      {"principals: [old.example/ns/north/sa/front]", answers(y, n, n, n, n)},
-		"an alias may have a wildcard":                      {"principals: ['old*/ns/north/sa/front']", answers(y, n, n, n, n)},
-		"another trust domain is another":                   {"principals: [other.example/ns/north/sa/front]", answers(n, n, n, n, n)},
-		"half a principal is nobody":                        {"principals: [sa/front]", answers(n, n, n, n, n)},
-		"a namespace":                                       {"namespaces: [north]", answers(y, n, n, y, n)},
-		"a namespace's prefix":                              {"namespaces: ['nor*']", answers(y, n, n, y, n)},
-		"a namespace's suffix":                              {"namespaces: ['*th']", answers(y, y, n, y, n)},
-		"any namespace":                                     {"namespaces: ['*']", answers(y, y, n, y, n)},
-		"no namespace":                                      {"notNamespaces: [north]", answers(n, y, y, n, y)},
-		"a star within a namespace is Envoy's":              {"namespaces: ['n*h']", answers(y, n, n, n, n)},
-		"stars around a namespace are Envoy's":              {"namespaces: ['*or*']", answers(y, n, n, n, n)},
-		"a service account":                                 {"serviceAccounts: [north/front]", answers(y, n, n, y, n)},
-		"a service account of the policy's own namespace":   {"serviceAccounts: [front]", answers(y, n, n, n, n)},
-		"no service account":                                {"notServiceAccounts: [north/front]", answers(n, y, y, n, y)},
-		"a trust domain, at which ztunnel does not look":    {"trustDomains: [td.example]", answers(y, y, n, y, y)},
-		"an alias of the trust domain":                      {"trustDomains: [old.example]", answers(y, y, n, y, y)},
-		"a wildcard of trust domains":                       {"trustDomains: ['td.*']", answers(y, y, n, y, y)},
-		"another trust domain":                              {"trustDomains: [other.example]", answers(n, n, n, y, y)},
-		"no trust domain":                                   {"notTrustDomains: [td.example]", answers(n, n, y, y, y)},
-		"an address":                                        {"ipBlocks: [192.0.2.9]", answers(n, n, y, n, y)},
-		"a block":                                           {"ipBlocks: [10.1.0.0/24]", answers(y, y, n, y, n)},
-		"no block":                                          {"notIpBlocks: [10.1.0.0/24]", answers(n, n, y, n, y)},
-		"IPv4 written as IPv6 is no IPv4":                   {"ipBlocks: ['::ffff:192.0.2.9']", answers(n, n, n, n, n)},
-		"a block that cannot be read drops the rule, and is no limit at ztunnel": {"ipBlocks: [rubbish]", answers(n, n, n, y, y)},
-		"nothing named means everybody":                                          {"", answers(y, y, y, y, y)},
+		"cluster.local stands for the mesh, not at ztunnel":    {"principals: [cluster.local/ns/north/sa/front]", answers(y, n, n, n, n)},
+		"an alias stands for the mesh, not at ztunnel":         {"principals: [old.example/ns/north/sa/front]", answers(y, n, n, n, n)},
+		"an alias may have a wildcard":                         {"principals: ['old*/ns/north/sa/front']", answers(y, n, n, n, n)},
+		"another trust domain is another":                      {"principals: [other.example/ns/north/sa/front]", answers(n, n, n, n, n)},
+		"half a principal is nobody":                           {"principals: [sa/front]", answers(n, n, n, n, n)},
+		"a namespace":                                          {"namespaces: [north]", answers(y, n, n, y, n)},
+		"a namespace's prefix":                                 {"namespaces: ['nor*']", answers(y, n, n, y, n)},
+		"a namespace's suffix":                                 {"namespaces: ['*th']", answers(y, y, n, y, n)},
+		"any namespace":                                        {"namespaces: ['*']", answers(y, y, n, y, n)},
+		"no namespace":                                         {"notNamespaces: [north]", answers(n, y, y, n, y)},
+		"a star within a namespace is Envoy's":                 {"namespaces: ['n*h']", answers(y, n, n, n, n)},
+		"stars around a namespace are Envoy's":                 {"namespaces: ['*or*']", answers(y, n, n, n, n)},
+		"a service account":                                    {"serviceAccounts: [north/front]", answers(y, n, n, y, n)},
+		"a service account of the policy's own namespace":      {"serviceAccounts: [front]", answers(y, n, n, n, n)},
+		"no service account":                                   {"notServiceAccounts: [north/front]", answers(n, y, y, n, y)},
+		"a trust domain, which ztunnel cannot tell":            {"trustDomains: [td.example]", answers(y, y, n, n, n)},
+		"an alias of the trust domain":                         {"trustDomains: [old.example]", answers(y, y, n, n, n)},
+		"a wildcard of trust domains":                          {"trustDomains: ['td.*']", answers(y, y, n, n, n)},
+		"another trust domain":                                 {"trustDomains: [other.example]", answers(n, n, n, n, n)},
+		"no trust domain":                                      {"notTrustDomains: [td.example]", answers(n, n, y, n, n)},
+		"an address":                                           {"ipBlocks: [192.0.2.9]", answers(n, n, y, n, y)},
+		"a block":                                              {"ipBlocks: [10.1.0.0/24]", answers(y, y, n, y, n)},
+		"no block":                                             {"notIpBlocks: [10.1.0.0/24]", answers(n, n, y, n, y)},
+		"IPv4 written as IPv6 is no IPv4":                      {"ipBlocks: ['::ffff:192.0.2.9']", answers(n, n, n, n, n)},
+		"a block that cannot be read drops the rule":           {"ipBlocks: [rubbish]", answers(n, n, n, n, n)},
+		"nothing named means everybody, but to ztunnel nobody": {"", answers(y, y, y, n, n)},
 	}
 	table := map[string]readerCase{}
 	for name, c := range cases {
@@ -286,18 +286,18 @@ func TestZtunnelIsToldOfConnectionsOnly(t *testing.T) {
 	}
 	const allow, deny = "- → calm/pool:8080", "- → calm/lake:8080"
 	runReaderCases(t, map[string]readerCase{
-		"requests drop a rule of ALLOW, and are no limit to DENY": {
-			objects: pair("{to: [{operation: {methods: [GET]}}]}"), want: []string{allow + " is denied by authorization", deny + " is denied by authorization"},
+		"a rule on requests alone matches nothing, of ALLOW or DENY": {
+			objects: pair("{to: [{operation: {methods: [GET]}}]}"), want: []string{allow + " is denied by authorization", deny + " is allowed plaintext"},
 		},
 		"so do relayed addresses": {
-			objects: pair("{from: [{source: {remoteIpBlocks: [192.0.2.0/24]}}]}"), want: []string{allow + " is denied by authorization", deny + " is denied by authorization"},
+			objects: pair("{from: [{source: {remoteIpBlocks: [192.0.2.0/24]}}]}"), want: []string{allow + " is denied by authorization", deny + " is allowed plaintext"},
 		},
 		"and conditions that Envoy knows": {
 			objects: pair("{when: [{key: source.serviceAccount, values: [north/front]}]}"),
-			want:    []string{"north/front → calm/pool:8080 is denied by authorization", deny + " is denied by authorization"},
+			want:    []string{"north/front → calm/pool:8080 is denied by authorization", deny + " is allowed plaintext"},
 		},
 		"and conditions of nothing": {
-			objects: pair("{when: [{key: connection.sni}]}"), want: []string{allow + " is denied by authorization", deny + " is denied by authorization"},
+			objects: pair("{when: [{key: connection.sni}]}"), want: []string{allow + " is denied by authorization", deny + " is allowed plaintext"},
 		},
 		"conditions on connections hold": {
 			objects: pair("{when: [{key: source.namespace, values: [north]}, {key: destination.port, values: ['8080']}]}"),
@@ -306,8 +306,15 @@ func TestZtunnelIsToldOfConnectionsOnly(t *testing.T) {
 				"north/front → calm/lake:8080 is denied by authorization", deny + " is allowed plaintext",
 			},
 		},
-		"ports that cannot be read are no limit": {
-			objects: pair("{to: [{operation: {ports: [http]}}]}"), want: []string{allow + " is allowed plaintext", deny + " is denied by authorization"},
+		"nor does one on ports that cannot be read": {
+			objects: pair("{to: [{operation: {ports: [http]}}]}"), want: []string{allow + " is denied by authorization", deny + " is allowed plaintext"},
+		},
+		"beside something of connections, requests are no limit to DENY": {
+			objects: pair("{to: [{operation: {methods: [GET], ports: ['8080']}}]}"),
+			want:    []string{allow + " is denied by authorization", deny + " is denied by authorization", "- → calm/lake:8081 is allowed plaintext"},
+		},
+		"the operations that say something count beside those that do not": {
+			objects: pair("{to: [{operation: {methods: [GET]}}, {operation: {ports: ['8080']}}]}"), want: []string{deny + " is denied by authorization", "- → calm/lake:8081 is allowed plaintext"},
 		},
 		"CUSTOM and AUDIT are unknown to it": {
 			objects: []string{"AuthorizationPolicy calm/x: {action: CUSTOM, provider: {name: opa}, rules: [{}]}", "AuthorizationPolicy calm/y: {action: AUDIT, rules: [{}]}"},

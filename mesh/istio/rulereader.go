@@ -14,7 +14,7 @@ import (
 //
 //	attributes of requests   Envoy, HTTP port   Envoy, TCP port      ztunnel
 //	in a rule of ALLOW       as they say        the rule is dropped  the rule is dropped
-//	in a rule of DENY        as they say        they are ignored     they are ignored
+//	in a rule of DENY        as they say        they are ignored     they are ignored, see atZtunnel
 //
 // What cannot be read of a list (an address, a port) drops a rule of ALLOW and is
 // ignored in others; ztunnel ignores it in all. A rule with a condition that is
@@ -41,6 +41,9 @@ func (t *ruleReader) read() []model.FilterRule {
 	case e.kind == ztunnel && requests && t.effect == model.Allow:
 		return nil
 	case e.kind == ztunnel:
+		if !t.atZtunnel() {
+			return nil
+		}
 		return t.view(everyTCP, true)
 	case e.kind == grpc, !requests && !relayed:
 		return t.view(everyTCP, false)
@@ -105,6 +108,41 @@ func (t *ruleReader) view(of ranges, blind bool) []model.FilterRule {
 	return rules
 }
 
+// atZtunnel leaves of a rule what ztunnel knows of connections, and tells whether the
+// rule can match. A part of a clause in which nothing is left matches nothing, and so
+// does a clause of such parts alone: a rule of DENY on requests alone refuses nothing
+// (ztunnel src/rbac.rs, "empty clause"; istio#61126).
+func (t *ruleReader) atZtunnel() bool {
+	left := authorizationRule{When: t.rule.When}
+	for _, from := range t.rule.From {
+		if from.Source.onConnections() || len(t.blocks(from.Source.IPBlocks))+len(t.blocks(from.Source.NotIPBlocks)) > 0 {
+			left.From = append(left.From, from)
+		}
+	}
+	for _, to := range t.rule.To {
+		if len(t.numbers(to.Operation.Ports))+len(t.numbers(to.Operation.NotPorts)) > 0 {
+			left.To = append(left.To, to)
+		}
+	}
+	lost := len(left.From) == 0 && len(t.rule.From) > 0 || len(left.To) == 0 && len(t.rule.To) > 0 || slices.ContainsFunc(left.When, t.silent)
+	t.rule = &left
+	return !lost
+}
+
+// silent tells whether nothing is left of a condition at ztunnel.
+func (t *ruleReader) silent(when condition) bool {
+	switch when.Key {
+	case "source.namespace", "source.principal":
+		return when.empty()
+	case "source.ip", "destination.ip":
+		return len(t.blocks(when.Values))+len(t.blocks(when.NotValues)) == 0
+	case "destination.port":
+		return len(t.numbers(when.Values))+len(t.numbers(when.NotValues)) == 0
+	default:
+		return true
+	}
+}
+
 // looksAtRequests tells whether the rule has attributes that only requests have, in the eyes of its enforcer.
 func (t *ruleReader) looksAtRequests() bool {
 	tunnel := t.enforcer.kind == ztunnel
@@ -130,9 +168,7 @@ func (t *ruleReader) looksAtRequests() bool {
 // looksAtRelayed tells whether the rule looks at the address that requests give of their client; a connection's own stands in where none show.
 func (t *ruleReader) looksAtRelayed() bool {
 	return slices.ContainsFunc(t.rule.When, func(when condition) bool { return when.Key == "remote.ip" && !when.empty() }) ||
-		slices.ContainsFunc(t.rule.From, func(from struct {
-			Source peerSource `json:"source"`
-		}) bool {
+		slices.ContainsFunc(t.rule.From, func(from ruleFrom) bool {
 			return len(from.Source.RemoteIPBlocks)+len(from.Source.NotRemoteIPBlocks) > 0
 		})
 }
@@ -165,9 +201,9 @@ func (t *ruleReader) serverPorts(of ranges) []model.PortTerm {
 			terms = append(terms, model.PortTerm{Port: p})
 			continue
 		}
-		for port := r.first; port <= r.last; port++ {
-			for _, at := range t.enforcer.at(port) {
-				terms = append(terms, model.PortTerm{Port: model.TCP(at)})
+		for _, at := range t.enforcer.at {
+			if r.first <= at.port && at.port <= r.last {
+				terms = append(terms, model.PortTerm{Port: model.TCP(at.target)})
 			}
 		}
 	}

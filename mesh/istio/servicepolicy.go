@@ -139,7 +139,7 @@ func (a *authorization) notExempted(s *model.Service, origin model.Origin) []str
 }
 
 // writeWaypoints writes the policies of waypoints, which heed those with
-// targetRefs only, and the waypoint that is asked for. A Service in front of
+// targetRefs only. A Service in front of
 // which traffic passes a waypoint needs its own deny: the namespace's does not
 // reach waypoints. An ALLOW that matches nothing else is that.
 func (a *authorization) writeWaypoints() {
@@ -151,10 +151,7 @@ func (a *authorization) writeWaypoints() {
 		policy.Spec.TargetRefs = []*typeapi.PolicyTargetReference{{Kind: "Service", Name: name}}
 		policy.Spec.Action = securityapi.AuthorizationPolicy_ALLOW
 		policy.Spec.Rules = p.rules()
-		a.write(policy, model.PhaseAllow)
-	}
-	if len(a.asksWaypoint) > 0 {
-		a.write(a.waypointGateway(), model.PhaseAllow)
+		a.policy(policy, model.PhaseAllow)
 	}
 }
 

@@ -90,8 +90,8 @@ flows:
 	v6 := netip.MustParseAddr("fd16:9254:7127:1337:ffff:ffff:ffff:ffff")
 	require.Contains(t, facts.ProbeSources, netip.MustParsePrefix("169.254.7.127/32"))
 	require.True(t, facts.ProbeSources[1].Contains(v6))
-	require.Equal(t, 81, facts.ProbeSources[1].Bits(), "the /128 alone was reported not to be enough")
-	require.Equal(t, netip.MustParsePrefix("fd16:9254:7127:1337:ffff:8000::/81"), facts.ProbeSources[1])
+	require.Equal(t, 80, facts.ProbeSources[1].Bits(), "the /128 alone was reported not to be enough")
+	require.Equal(t, netip.MustParsePrefix("fd16:9254:7127:1337:ffff::/80"), facts.ProbeSources[1])
 
 	objects, _ := compile(t, text)
 	require.Len(t, find(objects, "PeerAuthentication"), 1, "the probe's port stays strict: redirection lets probes by")

@@ -177,7 +177,7 @@ func (r *Reader) waypointFilter(via *model.Workload, s *model.Service, server *m
 	e := enforcer{kind: envoy, addresses: server.Addresses}
 	k := key{}.of("waypoint", via.ID.String())
 	if s != nil {
-		e.at = func(port int32) []int32 { return targetsOf(s, port, server) }
+		e.at = targetsOf(s, server)
 		e.carry(carriedBy(s))
 		e.addresses = clusterIPs(s)
 		k = k.of(s.Namespace, s.Name)
@@ -202,12 +202,12 @@ func clusterIPs(s *model.Service) []netip.Addr {
 	return list
 }
 
-// targetsOf are the server's ports behind a port of a Service.
-func targetsOf(s *model.Service, port int32, server *model.Workload) []int32 {
-	var targets []int32
+// targetsOf are the ports of a Service, with the server's behind each.
+func targetsOf(s *model.Service, server *model.Workload) []namedTarget {
+	targets := []namedTarget{}
 	for _, p := range s.Ports {
-		if target := int32(targetPort(p, server)); p.Port == port && target > 0 {
-			targets = append(targets, target)
+		if target := int32(targetPort(p, server)); target > 0 {
+			targets = append(targets, namedTarget{p.Port, target})
 		}
 	}
 	return targets

@@ -111,7 +111,7 @@ func (c *compiler) indexServers() {
 // governs tells whether Servers are written in a namespace.
 func (c *compiler) governs(n *model.Namespace) bool {
 	p := n.Posture
-	if p == nil || !p.Mesh.Authorization && p.Mesh.MTLS != model.MTLSStrict {
+	if p == nil || !p.Mesh.Authorization && p.Mesh.MTLS != model.MTLSStrict && !c.audits(n) {
 		return false
 	}
 	if c.model.IsHeld(n.Name, model.LayerAuthorization) || c.model.IsHeld(n.Name, model.LayerMTLS) {
@@ -128,7 +128,7 @@ func (c *compiler) governs(n *model.Namespace) bool {
 
 // namespace writes the objects of one namespace.
 func (c *compiler) namespace(n *model.Namespace) {
-	if n.Posture.Mesh.MTLS == model.MTLSPermissive {
+	if n.Posture.Mesh.MTLS == model.MTLSPermissive && !n.Posture.Mesh.KeepStrict {
 		c.problem("PermissiveIsOpen", model.Warning, n.Ref(), "",
 			"mTLS is Permissive, and Linkerd cannot tell the clients of plaintext apart: authorization by identity does not hold in this namespace until mTLS is Strict",
 			"set mesh.mtls to Strict in SecurityProfile "+n.Posture.Profile)

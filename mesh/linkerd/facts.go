@@ -27,6 +27,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 		MetricsPorts: []model.Port{model.TCP(proxyAdmin)},
 		HoldsHTTP:    true,
 		OpaquePorts:  d.opaquePorts(w),
+		NoAudit:      d.noAudit(w),
 		Bypasses:     d.bypasses(w),
 	}
 	for _, p := range probes(w) {

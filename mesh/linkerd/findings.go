@@ -20,7 +20,7 @@ func Findings(m *model.Model) []model.Finding {
 		all = append(all, undeclaredPorts(m, n, workloads)...)
 		for j := range workloads {
 			if workloads[j].Facts.Meshed() {
-				all = append(all, probesWithQuery(&workloads[j])...)
+				all = append(all, probesWithQuery(m, &workloads[j])...)
 			}
 		}
 	}
@@ -84,15 +84,16 @@ func undeclaredFix(namespace string) string {
 	return fmt.Sprintf("kubectl annotate namespace %s %s=deny, then restart the workloads: pods get the annotation when they are created", namespace, inboundPolicy)
 }
 
-// probesWithQuery reports HTTP probes that Linkerd does not permit of itself:
-// it compares the declared path, query included, with the path of the request.
-func probesWithQuery(w *model.Workload) []model.Finding {
+// probesWithQuery reports HTTP probes that Linkerd does not permit of itself: before
+// 2.14 it compares the declared path, query included, with the path of the request (linkerd2#10934).
+func probesWithQuery(m *model.Model, w *model.Workload) []model.Finding {
+	if release, known := parseRelease(m.Cluster.Mesh.Version); known && release.atLeast(probeQueries) {
+		return nil
+	}
 	var all []model.Finding
 	for _, p := range probes(w) {
 		if p.kind == probeHTTP && strings.Contains(p.path, "?") {
-			all = append(all, model.NewFinding("ProbeWithQuery", model.Warning, w.Ref(), p.field,
-				fmt.Sprintf("the probe of port %d asks for %q: Linkerd permits probes by their exact path and refuses one with a query (403), unless a route permits it", p.port, p.path),
-				"probe a path without a query that answers without a redirect"))
+			all = append(all, model.NewFinding("ProbeWithQuery", model.Warning, w.Ref(), w.TemplatePath()+p.field, queryMessage(&p), queryFix))
 		}
 	}
 	return all

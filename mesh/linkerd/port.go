@@ -63,6 +63,9 @@ func (c *compiler) port(out *writer, p *portOf) {
 	var relaxed []model.Origin
 	p.stance, relaxed = stanceOf(&out.posture.Mesh, g, number)
 	c.flowGrants(p)
+	if out.audit {
+		c.auditRequests(p)
+	}
 	if !c.probeGrants(p) {
 		return
 	}
@@ -75,6 +78,9 @@ func (c *compiler) port(out *writer, p *portOf) {
 // A permissive posture is for namespaces on their way into the mesh, and open.
 func stanceOf(p *model.MeshPosture, g group, number int32) (stance, []model.Origin) {
 	var origins []model.Origin
+	if audits(p) {
+		p = &model.MeshPosture{MTLS: model.MTLSStrict, Authorization: true}
+	}
 	mtls, authorization := p.MTLS, p.Authorization
 	for _, w := range g {
 		for _, r := range w.Relaxed {
@@ -163,7 +169,7 @@ func (c *compiler) probeGrants(p *portOf) bool {
 			case probe.port != p.number || probe.kind == probeTCP:
 			case probe.kind == probeStream || p.opaque:
 				streams = append(streams, probe.field)
-			case !probe.automatic() || routes:
+			case !probe.automatic(c.model.Cluster.Mesh.Version) || routes:
 				paths = append(paths, probe.pathOnly())
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"floe.dev/palisade/model"
 )
@@ -118,19 +117,11 @@ func opaqueByService(w *model.Workload, service *model.Service) []model.Port {
 
 // targetPort is the pod's port behind a port of a Service, or 0.
 func targetPort(w *model.Workload, p *corev1.ServicePort) int32 {
-	switch {
-	case p.TargetPort.Type == intstr.String:
-		for _, declared := range w.ContainerPorts() {
-			if declared.Name == p.TargetPort.StrVal {
-				return declared.Number
-			}
-		}
+	port, ok := model.TargetPort(w, p)
+	if !ok {
 		return 0
-	case p.TargetPort.IntVal != 0:
-		return p.TargetPort.IntVal
-	default:
-		return p.Port
 	}
+	return port.Number
 }
 
 // contains tells whether a TCP port is in a list.

@@ -117,7 +117,12 @@ func (p probe) pathOnly() string {
 }
 
 // automatic tells whether Linkerd itself permits the probe on a Server without
-// routes: it compares the declared path, query and all, with the request's path.
-func (p probe) automatic() bool {
-	return p.kind == probeTCP || p.kind == probeHTTP && !p.hook && !strings.Contains(p.path, "?")
+// routes. It does not where the path lacks its slash, and before 2.14 not where there
+// is a query: it then compared the declared path, query and all, with the request's (linkerd2#10934).
+func (p probe) automatic(version string) bool {
+	if p.kind != probeHTTP || p.hook || p.rootless {
+		return p.kind == probeTCP
+	}
+	release, known := parseRelease(version)
+	return known && release.atLeast(probeQueries) || !strings.Contains(p.path, "?")
 }

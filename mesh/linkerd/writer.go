@@ -17,7 +17,9 @@ type writer struct {
 	compiler  *compiler
 	namespace string
 	posture   *model.Posture
-	objects   []model.Object
+	// audit tells that Servers note what they would refuse, and let it through.
+	audit   bool
+	objects []model.Object
 	// authentications by what they hold, with the origins of all that refer to them.
 	authentications map[string]*authentication
 }
@@ -30,7 +32,7 @@ type authentication struct {
 }
 
 func newWriter(c *compiler, n *model.Namespace) *writer {
-	return &writer{compiler: c, namespace: n.Name, posture: n.Posture, authentications: map[string]*authentication{}}
+	return &writer{compiler: c, namespace: n.Name, posture: n.Posture, audit: audits(&n.Posture.Mesh), authentications: map[string]*authentication{}}
 }
 
 // profile is the origin of what exists because of the posture alone.
@@ -90,8 +92,11 @@ func (out *writer) server(name string, p *portOf) {
 		Metadata: out.meta(name, []model.Origin{out.profile()}),
 		Spec:     serverSpec{PodSelector: p.selector, Port: p.number, ProxyProtocol: p.protocol()},
 	}
-	if version == "v1beta3" {
-		s.Spec.AccessPolicy = "deny"
+	switch {
+	case out.audit:
+		s.Spec.AccessPolicy = policyAudit
+	case version == "v1beta3":
+		s.Spec.AccessPolicy = policyDeny
 	}
 	out.add(s, model.PhaseDeny)
 }
