@@ -18,14 +18,23 @@ import (
 // spiffe begins the names of Istio's identities in certificates; model.Facts has them without it.
 const spiffe = "spiffe://"
 
-// CertificateOf keeps of a certificate what reports tell.
+// The bounds of what is kept of a certificate, which a server may fill with anything.
+const (
+	// mostSerial is in hexadecimal digits; RFC 5280 allows 40.
+	mostSerial = 64
+	// mostName is how long a name is at most, and mostNames how many of each kind are kept.
+	mostName, mostNames = 256, 8
+)
+
+// CertificateOf keeps of a certificate what reports tell. Names that are longer
+// than any identity are cut, and then prove nobody.
 func CertificateOf(c *x509.Certificate) Certificate {
 	return Certificate{
 		Fingerprint: Fingerprint(c),
-		Serial:      hex.EncodeToString(c.SerialNumber.Bytes()),
-		Subject:     c.Subject.String(), Issuer: c.Issuer.String(),
+		Serial:      bounded(hex.EncodeToString(c.SerialNumber.Bytes()), mostSerial),
+		Subject:     bounded(c.Subject.String(), mostName), Issuer: bounded(c.Issuer.String(), mostName),
 		Key: keyName(c), Signature: c.SignatureAlgorithm.String(),
-		KeyID: hex.EncodeToString(keyID(c)), IssuerKeyID: hex.EncodeToString(c.AuthorityKeyId),
+		KeyID: bounded(hex.EncodeToString(keyID(c)), mostSerial), IssuerKeyID: bounded(hex.EncodeToString(c.AuthorityKeyId), mostSerial),
 		Names:     namesOf(c),
 		NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
 	}
@@ -68,10 +77,21 @@ func keyName(c *x509.Certificate) string {
 
 func namesOf(c *x509.Certificate) []string {
 	var names []string
-	for _, uri := range c.URIs {
-		names = append(names, uri.String())
+	for _, uri := range c.URIs[:min(len(c.URIs), mostNames)] {
+		names = append(names, bounded(uri.String(), mostName))
 	}
-	return append(names, c.DNSNames...)
+	for _, name := range c.DNSNames[:min(len(c.DNSNames), mostNames)] {
+		names = append(names, bounded(name, mostName))
+	}
+	return names
+}
+
+// bounded cuts a text that is too long, and shows that it did.
+func bounded(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 }
 
 // Identity is what the certificate names, as model.Facts has it; empty for none.

@@ -13,11 +13,11 @@ func ParseReport(data []byte) (*Report, error) {
 		return nil, err
 	}
 	if r.APIVersion != APIVersion || r.Kind != ReportKind {
-		return nil, fmt.Errorf("it is no report of palisade verify: apiVersion and kind are %q and %q, and not %q and %q", shorten(r.APIVersion), shorten(r.Kind), APIVersion, ReportKind)
+		return nil, fmt.Errorf("it is no report of palisade verify: apiVersion and kind are %q and %q, and not %q and %q", bounded(r.APIVersion, mostShown), bounded(r.Kind, mostShown), APIVersion, ReportKind)
 	}
 	for i := range r.Results {
 		if v := r.Results[i].Verdict; !slices.Contains(Verdicts(), v) {
-			return nil, fmt.Errorf("results[%d].verdict: %q is not known", i, shorten(string(v)))
+			return nil, fmt.Errorf("results[%d].verdict: %q is not known", i, bounded(string(v), mostShown))
 		}
 	}
 	for i := range r.Ledger.Entries {
@@ -27,19 +27,15 @@ func ParseReport(data []byte) (*Report, error) {
 	}
 	for i := range r.Authorities {
 		if len(r.Authorities[i].Fingerprint) != fingerprintLength {
-			return nil, fmt.Errorf("authorities[%d].fingerprint: %q is none", i, shorten(r.Authorities[i].Fingerprint))
+			return nil, fmt.Errorf("authorities[%d].fingerprint: %q is none", i, bounded(r.Authorities[i].Fingerprint, mostShown))
 		}
 	}
 	return &r, nil
 }
 
-// fingerprintLength is that of a SHA-256 in hexadecimal.
-const fingerprintLength = 64
-
-func shorten(text string) string {
-	const most = 80
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
-}
+const (
+	// fingerprintLength is that of a SHA-256 in hexadecimal.
+	fingerprintLength = 64
+	// mostShown is how much of a text that is wrong an error shows.
+	mostShown = 80
+)

@@ -154,7 +154,7 @@ func NewReport(run *Run) *Report {
 	r.Ledger.judge(&run.Authority, r.Finished)
 	r.Rotation = RotationOf(&run.Authority, &r.Ledger)
 	r.Authorities = authorities(run, &r.Ledger)
-	r.Namespaces = summaries(r.Results, r.Finished)
+	r.Namespaces = summaries(r.Results, r.Started, r.Finished)
 	for i := range r.Results {
 		r.Summary.Add(r.Results[i].Verdict)
 		r.Crypto.add(&r.Results[i])

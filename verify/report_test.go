@@ -49,7 +49,7 @@ func TestASoundRunIsGreenAndFindsNothing(t *testing.T) {
 	assert.Equal(t, Counts{Pass: 3}, r.Summary)
 	assert.Empty(t, r.Findings)
 	require.Len(t, r.Namespaces, 1)
-	assert.Equal(t, Summary{Namespace: "shop", Light: Green, At: noon, Counts: Counts{Pass: 3}, Holding: []model.WorkloadID{cart}}, r.Namespaces[0])
+	assert.Equal(t, Summary{Namespace: "shop", Light: Green, Began: noon.Add(-time.Minute), At: noon, Counts: Counts{Pass: 3}, Holding: []model.WorkloadID{cart}}, r.Namespaces[0])
 	assert.Len(t, r.Ledger.Entries, 3)
 	assert.Equal(t, 3, r.Crypto.Sessions)
 	assert.Equal(t, map[string]int{"TLS 1.3": 3}, r.Crypto.Versions)

@@ -28,7 +28,9 @@ const (
 type Summary struct {
 	Namespace string `json:"namespace"`
 	Light     Light  `json:"light"`
-	// At is when the verification ended.
+	// Began is when the first probe went out: the verification tells of nothing that
+	// was written later. At is when it ended.
+	Began  time.Time `json:"began,omitzero"`
 	At     time.Time `json:"at"`
 	Counts Counts    `json:"counts"`
 	// Failing, Unclear and Unprotected are workloads with ports of these verdicts, sorted.
@@ -37,17 +39,22 @@ type Summary struct {
 	Unprotected []model.WorkloadID `json:"unprotected,omitempty"`
 	// Holding are workloads all of whose ports hold.
 	Holding []model.WorkloadID `json:"holding,omitempty"`
+	// Unnamed counts workloads that the lists leave out: a stored summary is bounded, and names none that hold.
+	Unnamed int `json:"unnamed,omitempty"`
 }
 
+// Applies tells whether there was anything that a handshake could show.
+func (s *Summary) Applies() bool { return s.Counts.Pass+s.Counts.Fail+s.Counts.Inconclusive > 0 }
+
 // summaries sums results up by namespace.
-func summaries(results []Result, at time.Time) []Summary {
+func summaries(results []Result, began, at time.Time) []Summary {
 	by := map[string]*Summary{}
 	counts := map[model.WorkloadID]*Counts{}
 	for i := range results {
 		r := &results[i]
 		s := by[r.Workload.Namespace]
 		if s == nil {
-			s = &Summary{Namespace: r.Workload.Namespace, At: at}
+			s = &Summary{Namespace: r.Workload.Namespace, Began: began, At: at}
 			by[r.Workload.Namespace] = s
 		}
 		s.Counts.Add(r.Verdict)
