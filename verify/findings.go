@@ -67,7 +67,7 @@ func (p *PortSummary) faults() []seenFault {
 			n := slices.IndexFunc(list, func(f seenFault) bool { return f.fault == c.fault })
 			if n < 0 {
 				n = len(list)
-				list = append(list, seenFault{fault: c.fault, said: fmt.Sprintf("%s: %s; %s", c.Client.Describe(), c.Saw, c.Reason)})
+				list = append(list, seenFault{fault: c.fault, said: c.said()})
 			}
 			if name := podOf(&r.Target); !slices.Contains(list[n].pods, name) {
 				list[n].pods = append(list[n].pods, name)
@@ -77,11 +77,21 @@ func (p *PortSummary) faults() []seenFault {
 	return list
 }
 
+// said is a fault in words. What is wrong with the server is so for every client.
+func (c *Checked) said() string {
+	if c.fault == serverUnproven {
+		return c.Reason
+	}
+	return fmt.Sprintf("%s: %s; %s", c.Client.Describe(), c.Saw, c.Reason)
+}
+
 // pods is "all 3 pods", or "pod cart-1, cart-2 of 3".
 func pods(names []string, of int) string {
 	switch {
 	case of == 1:
 		return "its pod"
+	case len(names) == of && of == 2:
+		return "both pods"
 	case len(names) == of:
 		return fmt.Sprintf("all %d pods", of)
 	default:

@@ -165,7 +165,17 @@ func NewReport(run *Run) *Report {
 		r.Changes = &changes
 	}
 	r.slim()
+	r.fill()
 	return r
+}
+
+// fill makes lists empty rather than absent, for those who read the JSON form.
+func (r *Report) fill() {
+	r.Namespaces = append([]Summary{}, r.Namespaces...)
+	r.Authorities = append([]CA{}, r.Authorities...)
+	r.Findings = append([]model.Finding{}, r.Findings...)
+	r.Results = append([]Result{}, r.Results...)
+	r.Ledger.Entries = append([]Entry{}, r.Ledger.Entries...)
 }
 
 // slim takes out of the results what the ledger has.

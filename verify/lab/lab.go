@@ -118,9 +118,10 @@ func (l *Lab) listen(s *standin) (netip.AddrPort, error) {
 		if s.IPv6 {
 			address = netip.IPv6Loopback()
 		}
-		app, err := net.Listen("tcp", netip.AddrPortFrom(address, 0).String())
+		app, err := net.Listen("tcp", netip.AddrPortFrom(address, s.Port).String())
 		if err != nil {
-			return netip.AddrPort{}, err
+			failed = err
+			continue
 		}
 		if s.tunnel() == 0 {
 			l.serve(s, app, false)

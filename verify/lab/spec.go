@@ -107,10 +107,12 @@ type Spec struct {
 	// Name of the workload and its service account, in Namespace.
 	Namespace, Name string
 	Pod             string
-	Way             verify.Way
-	Mode            Mode
-	Fault           Fault
-	App             App
+	// Port is any where it is 0.
+	Port  uint16
+	Way   verify.Way
+	Mode  Mode
+	Fault Fault
+	App   App
 	// TLS12 keeps a sidecar or proxyless server from TLS 1.3.
 	TLS12 bool
 	// NoTickets keeps it from offering sessions.

@@ -86,10 +86,11 @@ func newProber(o Options) *prober {
 }
 
 // target tries all checks of one target, one after the other. What could not be
-// reached by several attempts is not tried again, and where nothing answered the rest has one attempt each.
+// reached by several attempts is not tried again, and where one client has come to
+// the same by all its attempts the pod is not new any more: the next that comes to it is believed at once.
 func (p *prober) target(ctx context.Context, e *verify.Expectation) verify.Observed {
 	seen := verify.Observed{Target: e.Target}
-	attempts := p.o.Attempts
+	var settled verify.Verdict
 	gone := map[int32]verify.Observation{}
 	for _, check := range e.Checks {
 		port := p.dialled(e, check)
@@ -98,7 +99,7 @@ func (p *prober) target(ctx context.Context, e *verify.Expectation) verify.Obser
 		case !e.Address.IsValid():
 			o = verify.Observation{Outcome: verify.Skipped, Detail: "its address is not known"}
 		case !unreachable:
-			o = p.client(ctx, e, check, attempts)
+			o = p.client(ctx, e, check, settled)
 		}
 		o.Client, o.Identity = check.Client, check.Identity
 		switch {
@@ -106,8 +107,9 @@ func (p *prober) target(ctx context.Context, e *verify.Expectation) verify.Obser
 			share(&o, &seen)
 		case o.Outcome == verify.Unreachable:
 			gone[port] = o
-		case o.Outcome == verify.Silent || o.Outcome == verify.Excessive:
-			attempts = 1
+		}
+		if weight := verify.Weigh(e, check, &o); o.Attempts == p.o.Attempts && (weight == verify.Fail || weight == verify.Inconclusive) {
+			settled = weight
 		}
 		seen.Seen = append(seen.Seen, o)
 	}
@@ -126,12 +128,12 @@ func share(o *verify.Observation, seen *verify.Observed) {
 
 // client tries one client, and again where it sees other than what it must: a
 // new pod may be open, or closed, for a moment. The last attempt counts, unless it
-// shows nothing and an earlier one did.
-func (p *prober) client(ctx context.Context, e *verify.Expectation, check verify.Check, attempts int) verify.Observation {
+// shows nothing and an earlier one did. What others have settled is not tried again.
+func (p *prober) client(ctx context.Context, e *verify.Expectation, check verify.Check, settled verify.Verdict) verify.Observation {
 	var kept verify.Observation
 	var weight verify.Verdict
 	first, made, began := "", 0, time.Now()
-	for attempt := range attempts {
+	for attempt := range p.o.Attempts {
 		if attempt > 0 && !sleep(ctx, p.o.Pause<<(attempt-1)) {
 			break
 		}
@@ -146,7 +148,7 @@ func (p *prober) client(ctx context.Context, e *verify.Expectation, check verify
 		if attempt == 0 || weighs != verify.Inconclusive || weight == verify.Inconclusive {
 			kept, weight = o, weighs
 		}
-		if o.Outcome == verify.Skipped || weighs == verify.Pass || weighs == verify.Untested {
+		if o.Outcome == verify.Skipped || weighs == verify.Pass || weighs == verify.Untested || weighs == settled {
 			break
 		}
 	}
