@@ -1,30 +1,29 @@
 package engine
 
 import (
-	"fmt"
-
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/rollout"
+	"floe.dev/palisade/verify"
 )
 
-// verificationOf is what a report tells package rollout; false where nothing was verified yet.
+// verificationOf is what a stored report tells package rollout; false where nothing was verified yet.
 func verificationOf(r *v1alpha1.MTLSReport) (rollout.Verification, bool) {
-	s := &r.Status
-	if s.Began == nil {
+	s, known := StoredSummary(r)
+	if !known {
 		return rollout.Verification{}, false
 	}
-	v := rollout.Verification{Began: s.Began.UTC(), Result: rollout.NotApplicable}
+	v := rollout.Verification{Began: s.Began, Result: rollout.Unclear}
 	switch {
-	case s.Failed > 0:
+	case s.Light == verify.Red:
 		v.Result = rollout.Red
-	case s.Inconclusive > 0:
-		v.Result = rollout.Unclear
-	case s.Passed > 0:
+		for _, id := range s.Failing {
+			v.Failed = append(v.Failed, id.String())
+		}
+	case s.Light == verify.Green:
 		v.Result = rollout.Green
-	}
-	for i := range s.Ports {
-		if p := &s.Ports[i]; p.Result != v1alpha1.VerificationPass {
-			v.Failed = append(v.Failed, fmt.Sprintf("%s:%d", p.Workload, p.Port))
+	default:
+		for _, id := range s.Unclear {
+			v.Failed = append(v.Failed, id.String())
 		}
 	}
 	return v, true
