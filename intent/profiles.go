@@ -162,5 +162,6 @@ func rolloutOf(p *v1alpha1.RolloutPolicy) model.RolloutPosture {
 	return model.RolloutPosture{
 		MaxNamespaces: max(int(p.MaxNamespaces), 1), MaxFailed: max(int(p.MaxFailed), 1),
 		Soak: max(p.Soak.Duration, 0), Paused: p.Paused,
+		Unverified: p.Verification == v1alpha1.VerificationOptional,
 	}
 }

@@ -141,3 +141,30 @@ func TestAStepThatStaysUnprovenTakesNoTurnAndCountsAsFailed(t *testing.T) {
 	assert.Empty(t, held())
 	assert.NotNil(t, memory["a"].Watch, "one more failure may be risked")
 }
+
+func TestAProfileMayDoWithoutAVerificationButNotPastOneThatFailed(t *testing.T) {
+	for name, test := range map[string]struct {
+		last *rollout.Verification
+		goes bool
+	}{
+		"nothing was verified": {nil, true},
+		"it could not tell":    {&rollout.Verification{Result: rollout.Unclear}, true},
+		"the last is too old":  {&rollout.Verification{Result: rollout.Green, Began: epoch}, true},
+		"the last one failed":  {&rollout.Verification{Result: rollout.Red}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, memory := halfway(t)
+			w.profiles["prod"].posture.Rollout.Unverified = true
+			m := w.model()
+			e := w.evidence(m, memory)
+			o := e.Namespaces["shop"]
+			if o.Verification = test.last; test.last != nil && test.last.Began.IsZero() {
+				o.Verification.Began = w.now
+			}
+			e.Namespaces["shop"] = o
+			after := rollout.Step(m, e, memory, w.now).Memory["shop"]
+			went := stageOf(after, model.LayerAuthorization) != model.StageAudit || stageOf(after, model.LayerNetwork) == model.StageEnforce
+			assert.Equal(t, test.goes, went, "%v", after.Holds)
+		})
+	}
+}

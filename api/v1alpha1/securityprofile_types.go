@@ -376,7 +376,23 @@ type RolloutPolicy struct {
 	// paused keeps every namespace from going on to a further stage; the way back stays open.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+
+	// verification is Required (default): traffic is refused only after everything that is there was seen to hold on the
+	// wire. Optional goes on without; a verification that failed still holds, and takes a step back.
+	// +optional
+	// +kubebuilder:default=Required
+	Verification Verification `json:"verification,omitempty"`
 }
+
+// Verification says whether a rollout waits for proof on the wire.
+// +kubebuilder:validation:Enum=Required;Optional
+type Verification string
+
+// What a rollout may demand.
+const (
+	VerificationRequired Verification = "Required"
+	VerificationOptional Verification = "Optional"
+)
 
 // SecurityProfileStatus is what became of a profile.
 type SecurityProfileStatus struct {
