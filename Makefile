@@ -1,11 +1,14 @@
 # Verbs of the repository. `make` alone lists them.
 #
-# The developer tools are pinned in tools/go.mod and built once, outside of the
-# clone, into a folder named after their versions.
+# The developer tools are pinned in tools/go.mod, those of deploy/ in modules below
+# it, and built once, outside of the clone, into folders named after their versions.
 
 SHELL    := /bin/bash
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/palisade
 TOOLS    := $(CACHE)/tools-$(shell cat tools/go.mod tools/go.sum | sha256sum | cut -c1-12)
+# promtool.
+CHARTTOOLS := $(CACHE)/chart-tools-$(shell cat tools/promtool/go.{mod,sum} | sha256sum | cut -c1-12)
+CHARTENV := PALISADE_PROMTOOL=$(CHARTTOOLS)/promtool
 FUZZTIME ?= 60s
 # Go sets CGO_ENABLED to 0 where it finds no C compiler, and the race detector needs one.
 RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -13,7 +16,7 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-istio test-apiserver bench fuzz lint fmt generate verify ci clean
+.PHONY: help build test test-istio test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ test-istio: ## hold the reader of Istio's objects to Istio's own packages (minut
 
 test-apiserver: ## hold palisade to a real API server, built from source when first needed (minutes)
 	KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
+
+test-deploy: $(CHARTTOOLS)/built ## hold alert rules and dashboard to promtool
+	$(CHARTENV) go test -count=1 -v ./deploy
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
@@ -65,4 +71,8 @@ clean: ## remove what was built in the clone
 
 $(TOOLS)/built:
 	go -C tools build -o $(TOOLS)/ tool
+	@touch $@
+
+$(CHARTTOOLS)/built:
+	go -C tools/promtool build -tags remove_all_sd -o $(CHARTTOOLS)/ tool
 	@touch $@
