@@ -1,0 +1,125 @@
+package deploy_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"floe.dev/palisade/api/v1alpha1"
+)
+
+// admission is palisade's configuration; false where there is none.
+func admission(t *testing.T, file string) (*admissionv1.ValidatingWebhookConfiguration, bool) {
+	t.Helper()
+	objects := read(t, file)
+	configurations := all[admissionv1.ValidatingWebhookConfiguration](t, objects, "ValidatingWebhookConfiguration")
+	require.LessOrEqual(t, len(configurations), 1)
+	if len(configurations) == 0 {
+		assert.Empty(t, all[corev1.Secret](t, objects, "Secret"), "no webhook, no certificate")
+		return nil, false
+	}
+	return &configurations[0], true
+}
+
+// asked are the webhooks that would be asked about an object of a resource of ours.
+func asked(t *testing.T, c *admissionv1.ValidatingWebhookConfiguration, resource string, namespace, object labels.Set) map[admissionv1.FailurePolicyType]int {
+	t.Helper()
+	matches := func(s *metav1.LabelSelector, l labels.Set) bool {
+		if s == nil {
+			return true
+		}
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		require.NoError(t, err)
+		return selector.Matches(l)
+	}
+	found := map[admissionv1.FailurePolicyType]int{}
+	for _, w := range c.Webhooks {
+		for _, r := range w.Rules {
+			inNamespace := *r.Scope != admissionv1.NamespacedScope || matches(w.NamespaceSelector, namespace)
+			if slices.Contains(r.Resources, resource) && inNamespace && matches(w.ObjectSelector, object) {
+				found[*w.FailurePolicy]++
+			}
+		}
+	}
+	return found
+}
+
+// TestAdmissionAsksAboutPalisadesKindsAlone is what keeps an outage of palisade from being one of anything else.
+func TestAdmissionAsksAboutPalisadesKindsAlone(t *testing.T) {
+	for name, file := range renderings(t) {
+		c, there := admission(t, file)
+		if !there {
+			continue
+		}
+		for _, w := range c.Webhooks {
+			for _, r := range w.Rules {
+				assert.Equal(t, []string{v1alpha1.GroupVersion.Group}, r.APIGroups, name)
+				assert.Equal(t, []string{v1alpha1.GroupVersion.Version}, r.APIVersions)
+				assert.ElementsMatch(t, []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}, r.Operations, "deleting is always possible")
+				for _, resource := range r.Resources {
+					assert.Contains(t, []string{"exemptions", "externalaccesses", "trafficrules", "securityprofiles"}, resource, "not what palisade writes itself, and no status")
+				}
+			}
+			assert.Equal(t, admissionv1.SideEffectClassNone, *w.SideEffects)
+			assert.LessOrEqual(t, *w.TimeoutSeconds, int32(10))
+			assert.Empty(t, w.ClientConfig.CABundle, "palisade adds it")
+			assert.Equal(t, "/validate", *w.ClientConfig.Service.Path)
+			assert.NotEmpty(t, w.MatchConditions)
+		}
+	}
+}
+
+func TestFailurePolicyIsTheNamespacesChoice(t *testing.T) {
+	const choice = "palisade.floe.dev/admission"
+	ignore, fail := map[admissionv1.FailurePolicyType]int{admissionv1.Ignore: 1}, map[admissionv1.FailurePolicyType]int{admissionv1.Fail: 1}
+	nobody := map[admissionv1.FailurePolicyType]int{}
+	for name, file := range renderings(t) {
+		c, there := admission(t, file)
+		if !there {
+			continue
+		}
+		namespace := func(name string, more ...string) labels.Set {
+			l := labels.Set{corev1.LabelMetadataName: name}
+			if len(more) > 0 {
+				l[choice] = more[0]
+			}
+			return l
+		}
+		for _, resource := range []string{"trafficrules", "externalaccesses", "exemptions"} {
+			assert.Equal(t, ignore, asked(t, c, resource, namespace("shop"), nil), name)
+			assert.Equal(t, fail, asked(t, c, resource, namespace("shop", "strict"), nil), name)
+			assert.Equal(t, ignore, asked(t, c, resource, namespace("shop", "Strict"), nil), name)
+			for _, excluded := range []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system"} {
+				assert.Equal(t, nobody, asked(t, c, resource, namespace(excluded, "strict"), nil), "%s: %s", name, excluded)
+				assert.Equal(t, nobody, asked(t, c, resource, namespace(excluded), nil), "%s: %s", name, excluded)
+			}
+		}
+		// A namespaceSelector says nothing of what lies in no namespace.
+		assert.Equal(t, ignore, asked(t, c, "securityprofiles", nil, nil), name)
+		assert.Equal(t, fail, asked(t, c, "securityprofiles", nil, labels.Set{choice: "strict"}), name)
+	}
+}
+
+func TestAdmissionLeavesTheMeshesNamespacesAlone(t *testing.T) {
+	tests := map[string][]string{
+		"defaults":                     {"istio-system", "linkerd"},
+		"one-replica-istio-only":       {"mesh", "mesh-gateways"},
+		"linkerd-only-known-addresses": {"linkerd", "linkerd-multicluster", "backup"},
+	}
+	for name, namespaces := range tests {
+		c, there := admission(t, golden(name))
+		require.True(t, there)
+		for _, namespace := range namespaces {
+			for _, choice := range []string{"", "strict"} {
+				l := labels.Set{corev1.LabelMetadataName: namespace, "palisade.floe.dev/admission": choice}
+				assert.Empty(t, asked(t, c, "trafficrules", l, nil), "%s: %s", name, namespace)
+			}
+		}
+	}
+}
