@@ -20,6 +20,8 @@ func LookedAt() []schema.GroupKind {
 	for _, g := range keptGroups {
 		all = append(all, schema.GroupKind{Group: g.group})
 	}
-	slices.SortFunc(all, func(a, b schema.GroupKind) int { return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind)) })
+	slices.SortFunc(all, func(a, b schema.GroupKind) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind))
+	})
 	return all
 }

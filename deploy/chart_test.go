@@ -249,7 +249,7 @@ func unlike(path string, schema, tree map[string]any) []string {
 			list = append(list, "no default: "+path+name)
 		}
 		inner, _ := value.(map[string]any)
-		if inner != nil && len(inner) > 0 {
+		if len(inner) > 0 {
 			list = append(list, unlike(path+name+".", below.(map[string]any), inner)...)
 		}
 	}
