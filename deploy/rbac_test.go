@@ -124,7 +124,6 @@ func TestWritingIsAllowedForWhatCompilersWriteAndNothingElse(t *testing.T) {
 	}
 	webhook := []string{
 		"patch admissionregistration.k8s.io/validatingwebhookconfigurations palisade",
-		"update admissionregistration.k8s.io/validatingwebhookconfigurations palisade",
 	}
 	tests := map[string]struct {
 		compilers []string
@@ -143,7 +142,7 @@ func TestWritingIsAllowedForWhatCompilersWriteAndNothingElse(t *testing.T) {
 				want = append(want, webhook...)
 			}
 			for _, gk := range written(t, test.compilers...) {
-				for _, verb := range []string{"create", "patch", "delete"} {
+				for _, verb := range []string{"create", "update", "patch", "delete"} {
 					want = append(want, verb+" "+resourceOf(gk))
 				}
 			}
@@ -195,7 +194,7 @@ func TestInItsOwnNamespacePalisadeMayWriteByNameOnly(t *testing.T) {
 		"create /events", "create coordination.k8s.io/leases", "create events.k8s.io/events", "get coordination.k8s.io/leases palisade",
 		"patch /events", "patch coordination.k8s.io/leases palisade", "patch events.k8s.io/events", "update coordination.k8s.io/leases palisade",
 	}
-	secret := []string{"get /secrets palisade-webhook", "list /secrets", "patch /secrets palisade-webhook", "update /secrets palisade-webhook", "watch /secrets"}
+	secret := []string{"create /secrets", "get /secrets palisade-webhook", "list /secrets palisade-webhook", "update /secrets palisade-webhook", "watch /secrets palisade-webhook"}
 	with := slices.Sorted(slices.Values(append(slices.Clone(lease), secret...)))
 	role := func(name string) []string {
 		return grants(one[rbacv1.Role](t, read(t, renderings(t)[name]), "Role", "palisade").Rules)

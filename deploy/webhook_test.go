@@ -17,18 +17,16 @@ import (
 // admission is palisade's configuration; false where there is none.
 func admission(t *testing.T, file string) (*admissionv1.ValidatingWebhookConfiguration, bool) {
 	t.Helper()
-	objects := read(t, file)
-	configurations := all[admissionv1.ValidatingWebhookConfiguration](t, objects, "ValidatingWebhookConfiguration")
+	configurations := all[admissionv1.ValidatingWebhookConfiguration](t, read(t, file), "ValidatingWebhookConfiguration")
 	require.LessOrEqual(t, len(configurations), 1)
 	if len(configurations) == 0 {
-		assert.Empty(t, all[corev1.Secret](t, objects, "Secret"), "no webhook, no certificate")
 		return nil, false
 	}
 	return &configurations[0], true
 }
 
-// asked are the webhooks that would be asked about an object of a resource of ours.
-func asked(t *testing.T, c *admissionv1.ValidatingWebhookConfiguration, resource string, namespace, object labels.Set) map[admissionv1.FailurePolicyType]int {
+// asked counts the webhooks that would be asked when an operation is done to an object of a resource of ours.
+func asked(t *testing.T, c *admissionv1.ValidatingWebhookConfiguration, operation admissionv1.OperationType, resource string, namespace, object labels.Set) map[admissionv1.FailurePolicyType]int {
 	t.Helper()
 	matches := func(s *metav1.LabelSelector, l labels.Set) bool {
 		if s == nil {
@@ -41,8 +39,8 @@ func asked(t *testing.T, c *admissionv1.ValidatingWebhookConfiguration, resource
 	found := map[admissionv1.FailurePolicyType]int{}
 	for _, w := range c.Webhooks {
 		for _, r := range w.Rules {
-			inNamespace := *r.Scope != admissionv1.NamespacedScope || matches(w.NamespaceSelector, namespace)
-			if slices.Contains(r.Resources, resource) && inNamespace && matches(w.ObjectSelector, object) {
+			inNamespace := resource == "securityprofiles" || matches(w.NamespaceSelector, namespace)
+			if slices.Contains(r.Operations, operation) && slices.Contains(r.Resources, resource) && inNamespace && matches(w.ObjectSelector, object) {
 				found[*w.FailurePolicy]++
 			}
 		}
@@ -61,7 +59,12 @@ func TestAdmissionAsksAboutPalisadesKindsAlone(t *testing.T) {
 			for _, r := range w.Rules {
 				assert.Equal(t, []string{v1alpha1.GroupVersion.Group}, r.APIGroups, name)
 				assert.Equal(t, []string{v1alpha1.GroupVersion.Version}, r.APIVersions)
-				assert.ElementsMatch(t, []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}, r.Operations, "deleting is always possible")
+				if slices.Contains(r.Operations, admissionv1.Delete) {
+					assert.Equal(t, admissionv1.Ignore, *w.FailurePolicy, "nobody is kept from deleting")
+				} else {
+					assert.ElementsMatch(t, []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}, r.Operations)
+					assert.NotEmpty(t, w.MatchConditions)
+				}
 				for _, resource := range r.Resources {
 					assert.Contains(t, []string{"exemptions", "externalaccesses", "trafficrules", "securityprofiles"}, resource, "not what palisade writes itself, and no status")
 				}
@@ -70,7 +73,6 @@ func TestAdmissionAsksAboutPalisadesKindsAlone(t *testing.T) {
 			assert.LessOrEqual(t, *w.TimeoutSeconds, int32(10))
 			assert.Empty(t, w.ClientConfig.CABundle, "palisade adds it")
 			assert.Equal(t, "/validate", *w.ClientConfig.Service.Path)
-			assert.NotEmpty(t, w.MatchConditions)
 		}
 	}
 }
@@ -92,17 +94,20 @@ func TestFailurePolicyIsTheNamespacesChoice(t *testing.T) {
 			return l
 		}
 		for _, resource := range []string{"trafficrules", "externalaccesses", "exemptions"} {
-			assert.Equal(t, ignore, asked(t, c, resource, namespace("shop"), nil), name)
-			assert.Equal(t, fail, asked(t, c, resource, namespace("shop", "strict"), nil), name)
-			assert.Equal(t, ignore, asked(t, c, resource, namespace("shop", "Strict"), nil), name)
+			assert.Equal(t, ignore, asked(t, c, admissionv1.Update, resource, namespace("shop"), nil), name)
+			assert.Equal(t, fail, asked(t, c, admissionv1.Update, resource, namespace("shop", "strict"), nil), name)
+			assert.Equal(t, ignore, asked(t, c, admissionv1.Update, resource, namespace("shop", "Strict"), nil), name)
 			for _, excluded := range []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system"} {
-				assert.Equal(t, nobody, asked(t, c, resource, namespace(excluded, "strict"), nil), "%s: %s", name, excluded)
-				assert.Equal(t, nobody, asked(t, c, resource, namespace(excluded), nil), "%s: %s", name, excluded)
+				assert.Equal(t, nobody, asked(t, c, admissionv1.Update, resource, namespace(excluded, "strict"), nil), "%s: %s", name, excluded)
+				assert.Equal(t, nobody, asked(t, c, admissionv1.Update, resource, namespace(excluded), nil), "%s: %s", name, excluded)
 			}
 		}
+		for _, resource := range []string{"trafficrules", "securityprofiles"} {
+			assert.Equal(t, ignore, asked(t, c, admissionv1.Delete, resource, namespace("shop", "strict"), labels.Set{choice: "strict"}), name)
+		}
 		// A namespaceSelector says nothing of what lies in no namespace.
-		assert.Equal(t, ignore, asked(t, c, "securityprofiles", nil, nil), name)
-		assert.Equal(t, fail, asked(t, c, "securityprofiles", nil, labels.Set{choice: "strict"}), name)
+		assert.Equal(t, ignore, asked(t, c, admissionv1.Update, "securityprofiles", nil, nil), name)
+		assert.Equal(t, fail, asked(t, c, admissionv1.Update, "securityprofiles", nil, labels.Set{choice: "strict"}), name)
 	}
 }
 
@@ -118,7 +123,7 @@ func TestAdmissionLeavesTheMeshesNamespacesAlone(t *testing.T) {
 		for _, namespace := range namespaces {
 			for _, choice := range []string{"", "strict"} {
 				l := labels.Set{corev1.LabelMetadataName: namespace, "palisade.floe.dev/admission": choice}
-				assert.Empty(t, asked(t, c, "trafficrules", l, nil), "%s: %s", name, namespace)
+				assert.Empty(t, asked(t, c, admissionv1.Update, "trafficrules", l, nil), "%s: %s", name, namespace)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
@@ -172,9 +173,13 @@ func TestAccountMayWriteWhatIsRendered(t *testing.T) {
 				kinds[o.GetKind()] = true
 				_, err := nobody.apply(t, "palisade", o, true)
 				require.Error(t, err, "who has no rights writes nothing")
-				_, err = palisades.apply(t, "palisade", o, false)
+				there, err := palisades.apply(t, "palisade", o, false)
 				require.NoError(t, err, describe(o))
-				if o.GetKind() != "Namespace" {
+				_, err = palisades.resource(t, o).Update(t.Context(), there, metav1.UpdateOptions{FieldManager: "palisade"})
+				if o.GetKind() == "Namespace" {
+					assert.True(t, apierrors.IsForbidden(err), "of a Namespace only a part is written")
+				} else {
+					assert.NoError(t, err, describe(o))
 					assert.NoError(t, palisades.resource(t, o).Delete(t.Context(), o.GetName(), metav1.DeleteOptions{}), describe(o))
 				}
 			}
@@ -206,14 +211,16 @@ func TestAccountMayNotDoWhatItNeedNot(t *testing.T) {
 		return review.Status.Allowed
 	}
 	const rbac, ours = "rbac.authorization.k8s.io", "palisade.floe.dev"
-	assert.True(t, may("get", "", "secrets", home, "palisade-webhook"))
+	for _, verb := range []string{"get", "list", "watch", "update"} {
+		assert.True(t, may(verb, "", "secrets", home, "palisade-webhook"), verb)
+	}
 	assert.True(t, may("update", "coordination.k8s.io", "leases", home, "palisade"))
 	assert.True(t, may("create", "coordination.k8s.io", "leases", home, ""))
-	assert.True(t, may("update", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "palisade"))
+	assert.True(t, may("patch", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "palisade"))
 	assert.True(t, may("patch", ours, "trafficrules/status", "shop", "web"))
 	assert.True(t, may("create", "events.k8s.io", "events", "shop", ""))
 	for _, no := range [][5]string{
-		{"get", "", "secrets", "shop", ""}, {"list", "", "secrets", "", ""}, {"get", "", "secrets", home, "other"}, {"create", "", "secrets", home, ""},
+		{"get", "", "secrets", "shop", ""}, {"list", "", "secrets", "", ""}, {"get", "", "secrets", home, "other"}, {"list", "", "secrets", home, ""}, {"create", "", "secrets", "shop", ""},
 		{"delete", "", "secrets", home, "palisade-webhook"},
 		{"create", "", "pods", "shop", ""}, {"delete", "", "pods", "shop", ""}, {"create", "", "pods/exec", "shop", ""}, {"create", "", "pods/eviction", "shop", ""},
 		{"get", "", "pods/log", "shop", ""}, {"create", "", "serviceaccounts/token", "shop", ""}, {"get", "", "nodes/proxy", "", ""},
@@ -221,7 +228,7 @@ func TestAccountMayNotDoWhatItNeedNot(t *testing.T) {
 		{"patch", "apps", "deployments", "shop", ""}, {"patch", "", "configmaps", "shop", ""}, {"patch", "", "services", "shop", ""},
 		{"create", rbac, "clusterrolebindings", "", ""}, {"escalate", rbac, "clusterroles", "", ""}, {"bind", rbac, "clusterroles", "", ""}, {"patch", rbac, "roles", home, ""},
 		{"impersonate", "", "users", "", ""}, {"impersonate", "", "serviceaccounts", "kube-system", ""},
-		{"update", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "other"}, {"create", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", ""},
+		{"patch", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "other"}, {"create", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "", ""},
 		{"patch", "apiextensions.k8s.io", "customresourcedefinitions", "", ""},
 		{"update", "coordination.k8s.io", "leases", "kube-system", "kube-scheduler"}, {"update", "coordination.k8s.io", "leases", home, "other"},
 		{"patch", ours, "trafficrules", "shop", "web"}, {"patch", ours, "securityprofiles", "", ""}, {"delete", ours, "exemptions", "shop", ""},

@@ -89,21 +89,26 @@ func TestHelmUpgradesWhatPalisadeFilledAndKeepsWhatPeopleWrote(t *testing.T) {
 	// What the controller would do.
 	const certificate = "Y2VydGlmaWNhdGU="
 	bundle := base64.StdEncoding.EncodeToString(authority(t))
-	s.patch(t, there("", "v1", "Secret", home, "palisade-webhook"), `{"data": {"tls.crt": "`+certificate+`"}}`)
+	secret := &object{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "palisade-webhook", "namespace": home}, "data": map[string]any{"tls.crt": certificate},
+	}}
+	_, err := s.as(t, account).resource(t, secret).Create(t.Context(), secret, metav1.CreateOptions{FieldManager: "palisade"})
+	require.NoError(t, err, "the account may make its Secret")
+	s.written = append(s.written, secret)
 	filled := webhooks()
 	hooks, _, _ := unstructured.NestedSlice(filled.Object, "webhooks")
 	for _, hook := range hooks {
 		require.NoError(t, unstructured.SetNestedField(hook.(map[string]any), bundle, "clientConfig", "caBundle"))
 	}
 	require.NoError(t, unstructured.SetNestedSlice(filled.Object, hooks, "webhooks"))
-	_, err := s.resource(t, filled).Update(t.Context(), filled, metav1.UpdateOptions{FieldManager: "cert-rotation"})
+	_, err = s.resource(t, filled).Update(t.Context(), filled, metav1.UpdateOptions{FieldManager: "palisade"})
 	require.NoError(t, err)
 
 	helm(t, "upgrade", "palisade", chart, "--set", "replicas=3,admission.timeoutSeconds=3")
 	assert.Equal(t, int64(3), replicas())
 	kept, _, _ := unstructured.NestedString(there("", "v1", "Secret", home, "palisade-webhook").Object, "data", "tls.crt")
 	assert.Equal(t, certificate, kept, "an upgrade keeps the webhook's certificate")
-	assert.Equal(t, []string{bundle, bundle, bundle, bundle}, bundles(), "and its authority")
+	assert.Equal(t, []string{bundle, bundle, bundle, bundle, bundle}, bundles(), "and its authority")
 
 	profile := sample(t, filepath.Join(samples, "valid/securityprofile-defaults.yaml"))
 	written := &object{Object: map[string]any{
