@@ -34,8 +34,9 @@ test-istio: ## hold the reader of Istio's objects to Istio's own packages (minut
 test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built from source when first needed (minutes)
 	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
 
-test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Helm and promtool
+test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Helm, promtool and the types of Grafana
 	$(CHARTENV) go test -count=1 -v ./deploy
+	go -C e2e test -count=1 -v ./dashboard
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
