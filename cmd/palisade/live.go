@@ -19,6 +19,8 @@ import (
 type connecting struct {
 	kubeconfig string
 	context    string
+	// as is the user to ask as, where it is not the kubeconfig's own.
+	as string
 }
 
 func (c *connecting) register(flags *pflag.FlagSet) {
@@ -40,6 +42,9 @@ func (c *connecting) config() (*rest.Config, error) {
 	switch {
 	case err == nil:
 		config.UserAgent = "palisade"
+		if c.as != "" {
+			config.Impersonate.UserName = c.as
+		}
 		return config, nil
 	case clientcmd.IsEmptyConfig(err) && !c.asked():
 		return nil, errNoCluster
@@ -63,20 +68,22 @@ func (in *reading) readCluster(ctx context.Context, s streams, c connecting, fil
 type progress struct {
 	out   io.Writer
 	width int
+	// doing says what is counted: how many are done, of how many, and which was the last.
+	doing string
 }
 
 func newProgress(out io.Writer) *progress {
 	if !isTerminal(out) {
 		return &progress{}
 	}
-	return &progress{out: out}
+	return &progress{out: out, doing: "reading the cluster: %d of %d kinds (%s)"}
 }
 
 func (p *progress) step(kind string, done, total int) {
 	if p.out == nil {
 		return
 	}
-	line := fmt.Sprintf("reading the cluster: %d of %d kinds (%s)", done, total, kind)
+	line := fmt.Sprintf(p.doing, done, total, kind)
 	pad := max(0, p.width-len(line))
 	p.width = len(line)
 	_, _ = fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", pad)) // a line for the eye
