@@ -136,7 +136,7 @@ func (s *surveyor) served(lists []*metav1.APIResourceList) {
 
 // user asks the server whom it takes the asker for (KEP-3325); it is for show only.
 func (s *surveyor) user(ctx context.Context) {
-	answer, err := s.review(ctx, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", map[string]any{})
+	answer, err := s.review(ctx, "authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", nil)
 	if err == nil {
 		s.survey.User, _, _ = unstructured.NestedString(answer.Object, "status", "userInfo", "username")
 	}
@@ -145,9 +145,11 @@ func (s *surveyor) user(ctx context.Context) {
 // review creates an object that is answered and not stored.
 func (s *surveyor) review(ctx context.Context, group, resource, kind string, spec map[string]any) (*unstructured.Unstructured, error) {
 	gvr := schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}
-	return s.client.Resource(gvr).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": gvr.GroupVersion().String(), "kind": kind, "spec": spec,
-	}}, metav1.CreateOptions{})
+	object := map[string]any{"apiVersion": gvr.GroupVersion().String(), "kind": kind}
+	if spec != nil {
+		object["spec"] = spec
+	}
+	return s.client.Resource(gvr).Create(ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{})
 }
 
 // question is one thing to ask; take is called under the lock with what was answered.

@@ -42,6 +42,7 @@ func (c *connecting) config() (*rest.Config, error) {
 	switch {
 	case err == nil:
 		config.UserAgent = "palisade"
+		config.WarningHandler = rest.NoWarnings{} // of old versions of kinds; they would stand between the lines
 		if c.as != "" {
 			config.Impersonate.UserName = c.as
 		}
