@@ -53,9 +53,10 @@ func meshFound() Check {
 		Fix:  "install Istio or Linkerd, or say --mesh none if that is meant",
 		Run: func(in *Input) Outcome {
 			mesh := &in.Model.Cluster.Mesh
+			ambiguous := in.coded("MeshAmbiguous")
 			switch {
-			case len(in.coded("MeshAmbiguous")) > 0:
-				return outcome(Failed, "%s", mesh.Why).fix("say which: --mesh istio or --mesh linkerd")
+			case len(ambiguous) > 0:
+				return outcome(Failed, "%s", ambiguous[0]).fix("say which: --mesh istio or --mesh linkerd")
 			case mesh.Kind == model.MeshNone && in.NoMesh:
 				return outcome(Passed, "none, as --mesh none says")
 			case mesh.Kind == model.MeshNone:

@@ -108,7 +108,7 @@ func leftovers() Check {
 				}
 				owned++
 				if profile := o.Labels()[model.ProfileLabel]; !in.hasProfile(profile) {
-					counts[fmt.Sprintf("profile %q: %ss in %s", profile, o.Ref().Kind, o.Ref().Namespace)]++
+					counts[fmt.Sprintf("profile %q: %s in %s", profile, o.Ref().Kind, o.Ref().Namespace)]++
 				}
 			}
 			var t tally
