@@ -309,7 +309,7 @@ var changes = map[string][]change{
 			in.Survey.Backends[1] = backend("policy", "policy", false)
 			in.Validating[0].Webhooks[0].Rules[0].Resources = []string{"*/*"}
 			in.Validating[0].Webhooks[0].Rules[0].Operations = []admissionregistrationv1.OperationType{"*"}
-		}, status: Failed, says: "Namespace, NetworkPolicy, PeerAuthentication"},
+		}, status: Failed, says: "Namespace, NetworkPolicy, CiliumNetworkPolicy, PeerAuthentication"},
 		{name: "about deletions only", do: func(in *Input) {
 			in.Survey.Backends[1] = backend("policy", "policy", false)
 			in.Validating[0].Webhooks[0].Rules[0].Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Delete}
@@ -389,6 +389,7 @@ var changes = map[string][]change{
 		{name: "files", do: func(in *Input) { folder(in).Nodes = nil }, status: Skipped},
 	},
 	"DNSFound": {
+		{name: "files without it", do: func(in *Input) { folder(in).Model.Cluster.DNS = model.DNS{} }, status: Unknown},
 		{name: "none", do: func(in *Input) { in.Model.Cluster.DNS = model.DNS{} }, status: Failed},
 		{name: "closed already", do: func(in *Input) { in.finding("DNSClosed", model.Error) }, status: Warning},
 		{name: "Services were not read", do: func(in *Input) { in.problem("KindUnreadable", "services could not be read") }, status: Unknown},

@@ -228,7 +228,7 @@ func common(mesh model.Mesh) *Input {
 
 // serve lets the server serve all kinds, and allow all that is needed.
 func (in *Input) serve() *Input {
-	for _, w := range Writes(in.Model.Cluster.Mesh) {
+	for _, w := range Writes(&in.Model.Cluster) {
 		in.Survey.Served = append(in.Survey.Served, w.Served)
 		in.Survey.Access = append(in.Survey.Access, Access{Permission: Permission{Verb: "list", Group: w.Group, Resource: w.Resource}, Allowed: true})
 	}

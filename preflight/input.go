@@ -47,6 +47,14 @@ func (in *Input) none(what string) Outcome {
 	return outcome(Skipped, "no %s among what was read", what)
 }
 
+// missing is the outcome where a fact that palisade needs does not show: files may just not hold it.
+func (in *Input) missing(what string) Outcome {
+	if in.live() {
+		return outcome(Failed, "%s", what)
+	}
+	return outcome(Unknown, "%s among what was read", what)
+}
+
 // unread says why a resource could not be read, or is empty.
 func (in *Input) unread(resource string) string {
 	for i := range in.Problems {

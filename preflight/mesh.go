@@ -309,7 +309,7 @@ func nodeAgentsComplete() Check {
 			}
 			switch {
 			case t.looked == 0:
-				return in.none("DaemonSet of the mesh; pods are set up by their init containers")
+				return in.none("DaemonSet of the mesh")
 			case t.status == Skipped:
 				return outcome(Skipped, "%s: read without a status", model.Named(agents))
 			}

@@ -137,7 +137,7 @@ func nodesReady() Check {
 			case t.status == Skipped:
 				return outcome(Skipped, "the Nodes were read without their conditions")
 			}
-			return t.outcome(plural(t.looked, "node"), fmt.Sprintf("%d of %s", len(t.details), plural(t.looked, "node")))
+			return t.outcome(plural(t.looked, "node"), fmt.Sprintf("%d of %s not ready", len(t.details), plural(t.looked, "node")))
 		},
 	}
 }
@@ -151,7 +151,7 @@ func dnsFound() Check {
 		Run: func(in *Input) Outcome {
 			d := &in.Model.Cluster.DNS
 			if !d.Known() {
-				return outcome(Failed, "no resolver was found")
+				return in.missing("no resolver was found")
 			}
 			text := "resolver"
 			if d.Namespace != "" {
@@ -193,7 +193,7 @@ func apiServerFound() Check {
 		Run: func(in *Input) Outcome {
 			a := &in.Model.Cluster.APIServer
 			if !a.Known() {
-				return outcome(Failed, "no endpoints of Service default/kubernetes were found")
+				return in.missing("no endpoints of Service default/kubernetes were found")
 			}
 			return outcome(Passed, "%s at %s, Service at %s", plural(len(a.Endpoints), "endpoint"), addresses(a.Endpoints), addresses(a.ServiceIPs))
 		},

@@ -20,12 +20,16 @@ type Write struct {
 
 var writeVerbs = []string{"create", "patch", "delete"}
 
-// Writes lists the kinds that palisade writes into clusters with a mesh. A test
-// of package engine holds it against what the compilers write.
-func Writes(mesh model.Mesh) []Write {
+// Writes lists the kinds that palisade writes into a cluster. A test holds it
+// against what the compilers write.
+func Writes(cluster *model.Cluster) []Write {
+	mesh := &cluster.Mesh
 	kinds := []Write{
 		{Served: Served{"", "v1", "Namespace"}, Resource: "namespaces", verbs: []string{"patch"}, builtIn: true},
 		{Served: Served{"networking.k8s.io", "v1", "NetworkPolicy"}, Resource: "networkpolicies", builtIn: true},
+	}
+	if cluster.CNI == "cilium" {
+		kinds = append(kinds, Write{Served: Served{"cilium.io", "v2", "CiliumNetworkPolicy"}, Resource: "ciliumnetworkpolicies", unless: "what Cilium's own policies alone can name (hosts, nodes, the API server) stays closed"})
 	}
 	switch mesh.Kind {
 	case model.MeshIstio:
@@ -66,14 +70,14 @@ const (
 )
 
 // writePermissions are what the controller needs beside reading.
-func writePermissions(mesh model.Mesh, home string) []Permission {
+func writePermissions(cluster *model.Cluster, home string) []Permission {
 	var all []Permission
 	add := func(p Permission, verbs ...string) {
 		for _, p.Verb = range verbs {
 			all = append(all, p)
 		}
 	}
-	for _, w := range Writes(mesh) {
+	for _, w := range Writes(cluster) {
 		verbs := w.verbs
 		if verbs == nil {
 			verbs = writeVerbs
@@ -107,7 +111,7 @@ func NeedsOf(in *Input) Needs {
 	}
 	n.Access = append(n.Access, Permission{Verb: "list", Group: "coordination.k8s.io", Resource: "leases", Optional: true})
 	if in.For == Controller {
-		n.Access = append(n.Access, writePermissions(in.Model.Cluster.Mesh, in.Home)...)
+		n.Access = append(n.Access, writePermissions(&in.Model.Cluster, in.Home)...)
 	}
 	for _, c := range in.calls() {
 		if c.service != (ServiceName{}) && !slices.Contains(n.Services, c.service) {

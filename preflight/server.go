@@ -179,7 +179,7 @@ func kindsServed() Check {
 		Run: func(in *Input) Outcome {
 			var t tally
 			unknown := 0
-			kinds := Writes(in.Model.Cluster.Mesh)
+			kinds := Writes(&in.Model.Cluster)
 			for _, w := range kinds {
 				switch is, known := in.served(w.Served); {
 				case w.builtIn && !in.live():

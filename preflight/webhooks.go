@@ -48,7 +48,7 @@ func webhooksOnWrites() Check {
 		Run: func(in *Input) Outcome {
 			var t tally
 			var asked []string
-			writes := Writes(in.Model.Cluster.Mesh)
+			writes := Writes(&in.Model.Cluster)
 			for _, c := range in.calls() {
 				kinds := judged(&c, writes)
 				if c.palisade || len(kinds) == 0 {
