@@ -151,7 +151,7 @@ func TestASurveyNotesWhatItMayNotRead(t *testing.T) {
 	var asked []string
 	for _, a := range s.Access {
 		assert.True(t, a.Allowed)
-		asked = append(asked, a.Permission.String())
+		asked = append(asked, a.String())
 	}
 	assert.ElementsMatch(t, []string{"patch namespaces", "get pods", "list pods", "watch pods"}, asked, "of what is served, what palisade looks at")
 	require.Len(t, s.Bundles, 1)

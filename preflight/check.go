@@ -20,9 +20,10 @@ const (
 	Skipped Status = "skipped"
 )
 
-// rank orders statuses for a check that looks at many things: the gravest counts.
+// rank orders statuses for a check that looks at many things: the gravest counts,
+// and one thing that was skipped keeps the others from passing for all.
 func (s Status) rank() int {
-	return slices.Index([]Status{Skipped, Passed, Warning, Unknown, Failed}, s)
+	return slices.Index([]Status{Passed, Skipped, Warning, Unknown, Failed}, s)
 }
 
 // Category groups checks.
@@ -111,7 +112,10 @@ func (t *tally) look(s Status, format string, args ...any) {
 // outcome says one thing where all is well, and another where it is not.
 func (t *tally) outcome(well, ill string) Outcome {
 	o := Outcome{Status: t.status, Says: well, Details: t.details, Incomplete: t.unknown}
-	if t.status.rank() > Passed.rank() {
+	switch {
+	case t.status == Skipped:
+		o.Says = "what would tell is not all among what was read"
+	case t.status != Passed:
 		o.Says = ill
 	}
 	return o

@@ -145,6 +145,7 @@ var changes = map[string][]change{
 			in.problem("MeshAmbiguous", "Istio and Linkerd both show")
 		}, status: Failed, says: "both show"},
 		{name: "no trust domain", do: func(in *Input) { in.Model.Cluster.Mesh.TrustDomain = "" }, status: Failed, says: "--trust-domain"},
+		{name: "nobody knows where", do: func(in *Input) { in.Model.Cluster.Mesh.Namespace = "" }, status: Unknown, says: "--mesh-namespace"},
 		{name: "its control plane was not read", do: func(in *Input) { in.problem("ControlPlaneNotSeen", "not seen") }, status: Unknown},
 		{name: "Deployments were not read", do: func(in *Input) { in.problem("KindUnreadable", "apps/deployments could not be read") }, status: Unknown, says: "apps/deployments"},
 	},
@@ -164,7 +165,9 @@ var changes = map[string][]change{
 		{name: "some ready", do: func(in *Input) { in.deployment().Health.Ready = 1 }, status: Warning, says: "1 of 2 pods ready"},
 		{name: "scaled down", do: func(in *Input) { in.deployment().Health = &model.Health{} }, status: Failed, says: "scaled to no pods"},
 		{name: "no status", do: func(in *Input) { in.deployment().Health = nil }, status: Unknown},
-		{name: "gone", do: func(in *Input) { in.Model.Workloads = nil }, status: Failed},
+		{name: "elsewhere, or gone", do: func(in *Input) { in.Model.Workloads = nil }, status: Unknown, says: "another cluster"},
+		{name: "Linkerd's is gone", of: healthyLinkerd, do: func(in *Input) { in.Model.Workloads = nil }, status: Failed},
+		{name: "files with half of it", of: healthyLinkerd, do: func(in *Input) { folder(in).deployment().Health = nil }, status: Skipped},
 		{name: "a component is missing", of: healthyLinkerd, do: func(in *Input) { in.Model.Workloads = in.Model.Workloads[1:] }, status: Failed, says: "linkerd-destination: there is no such Deployment"},
 		{name: "files without a status", do: func(in *Input) { folder(in).deployment().Health = nil }, status: Skipped},
 		{name: "files with one", do: func(in *Input) { folder(in).deployment().Health.Ready = 0 }, status: Failed},
@@ -285,6 +288,9 @@ var changes = map[string][]change{
 		{name: "not known", do: func(in *Input) { in.Survey.Backends = nil }, status: Unknown},
 		{name: "none", do: func(in *Input) { in.Validating, in.Mutating = nil, nil }, status: Passed},
 		{name: "files without endpoints", do: func(in *Input) { folder(in) }, status: Skipped},
+		{name: "files without those of one", do: func(in *Input) {
+			folder(in).Validating[0].Webhooks[0].FailurePolicy = failOpen()
+		}, status: Skipped},
 		{name: "files with slices", do: func(in *Input) {
 			folder(in)
 			off := false
@@ -349,6 +355,14 @@ var changes = map[string][]change{
 	},
 	"NetworkPolicyEnforced": {
 		{name: "no CNI", do: func(in *Input) { in.Model.Cluster.CNI = "" }, status: Warning, says: "palisade verify"},
+		{name: "k3s", do: func(in *Input) {
+			in.Model.Cluster.CNI = ""
+			in.Nodes[0].Status.NodeInfo.KubeletVersion = "v1.33.4+k3s1"
+		}, status: Warning, says: "--disable-network-policy"},
+		{name: "an engine by itself", do: func(in *Input) {
+			in.Model.Cluster.CNI = ""
+			in.daemonSet("anetd", "cilium-agent", "x")
+		}, status: Passed, says: "GKE Dataplane V2"},
 		{name: "another CNI", do: func(in *Input) { in.Model.Cluster.CNI = "homegrown" }, status: Warning},
 		{name: "Cilium, off", do: func(in *Input) {
 			in.Model.Existing = append(in.Model.Existing, tree("v1", "ConfigMap", "kube-system", "cilium-config", map[string]any{"data": map[string]any{"enable-policy": "never"}}))

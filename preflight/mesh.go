@@ -63,6 +63,8 @@ func meshFound() Check {
 				return outcome(Warning, "none: %s", mesh.Why)
 			case len(in.coded("ControlPlaneNotSeen")) > 0:
 				return outcome(Unknown, "%s (%s), and its control plane was not read", mesh.Kind, mesh.Why).fix("let palisade read the namespace of the control plane, or give --mesh-namespace and --trust-domain")
+			case mesh.Namespace == "":
+				return outcome(Unknown, "%s (%s), and where its control plane runs does not show", mesh.Kind, mesh.Why).fix("give --mesh-namespace")
 			case mesh.TrustDomain == "":
 				return outcome(Failed, "%s (%s), of which the trust domain is not known: no authorization is written", mesh.Kind, mesh.Why).fix("give --trust-domain, or let palisade read the mesh's ConfigMap")
 			default:
@@ -163,12 +165,13 @@ func controlPlaneReady() Check {
 				t.look(status, "%s", text)
 			}
 			switch {
-			case t.looked == 0 && !in.live():
+			case t.looked > 0:
+			case !in.live():
 				return in.none("Deployment of the control plane")
-			case t.looked == 0:
+			case in.Model.Cluster.Mesh.Kind == model.MeshIstio:
+				return outcome(Unknown, "no istiod runs here: it is gone, or runs in another cluster").fix("look after it there, and leave this out by --skip ControlPlaneReady")
+			default:
 				return outcome(Failed, "no Deployment of the control plane is there")
-			case t.status == Skipped:
-				return outcome(Skipped, "%s: read without a status", model.Named(all))
 			}
 			return t.outcome(plural(len(all), "Deployment")+" ready: "+model.Named(all), "not all of it is ready")
 		}),
@@ -307,11 +310,8 @@ func nodeAgentsComplete() Check {
 					}
 				}
 			}
-			switch {
-			case t.looked == 0:
+			if t.looked == 0 {
 				return in.none("DaemonSet of the mesh")
-			case t.status == Skipped:
-				return outcome(Skipped, "%s: read without a status", model.Named(agents))
 			}
 			return t.outcome(plural(len(agents), "DaemonSet")+" complete: "+model.Named(agents), "not on every node")
 		}),
@@ -376,7 +376,7 @@ func proxyVersion(w *model.Workload) (text string, found bool) {
 
 // plainVersion drops what does not tell releases apart: "v", the channel, the flavour of an image.
 func plainVersion(text string) string {
-	for _, prefix := range []string{"v", "stable-"} {
+	for _, prefix := range []string{"v", "stable-", "enterprise-"} {
 		text = strings.TrimPrefix(text, prefix)
 	}
 	for _, flavour := range []string{"-distroless", "-debug"} {

@@ -34,10 +34,23 @@ func networkPolicyEnforced() Check {
 	}
 }
 
+// policyEngines are DaemonSets that enforce NetworkPolicies beside a CNI, or for one that has no name here.
+var policyEngines = []struct{ daemonSet, name string }{
+	{"anetd", "GKE Dataplane V2"},
+	{"azure-npm", "Azure Network Policy Manager"},
+	{"kube-network-policies", "kube-network-policies"},
+	{"kube-ovn-cni", "Kube-OVN"},
+}
+
 func (in *Input) enforcement() enforcement {
+	for _, engine := range policyEngines {
+		if len(in.daemonSets(engine.daemonSet)) > 0 {
+			return enforcement{Passed, engine.name + " enforces them, both directions"}
+		}
+	}
 	switch cni := in.Model.Cluster.CNI; cni {
 	case "":
-		return enforcement{Warning, "no DaemonSet of a CNI that palisade knows was found: whether policies hold is not known"}
+		return enforcement{Warning, "no DaemonSet of a CNI that palisade knows was found: whether policies hold is not known" + in.builtIn()}
 	case "cilium":
 		return in.ciliumEnforcement()
 	case "aws":
@@ -54,6 +67,14 @@ func (in *Input) enforcement() enforcement {
 	default:
 		return enforcement{Warning, cni + ": whether it enforces policies is not known"}
 	}
+}
+
+// builtIn says of distributions whose network is a part of the kubelet's own process what they do by default.
+func (in *Input) builtIn() string {
+	if slices.ContainsFunc(in.Nodes, func(n corev1.Node) bool { return strings.Contains(n.Status.NodeInfo.KubeletVersion, "+k3s") }) {
+		return "; k3s enforces them itself, unless it was started with --disable-network-policy"
+	}
+	return ""
 }
 
 // ciliumEnforcement looks at enable-policy of cilium-config: default, always, or never (docs.cilium.io, policy enforcement modes).
@@ -134,8 +155,6 @@ func nodesReady() Check {
 				return outcome(Unknown, "the cluster has no nodes: nothing runs, and nothing can be judged of it")
 			case t.looked == 0:
 				return in.none("Node")
-			case t.status == Skipped:
-				return outcome(Skipped, "the Nodes were read without their conditions")
 			}
 			return t.outcome(plural(t.looked, "node"), fmt.Sprintf("%d of %s not ready", len(t.details), plural(t.looked, "node")))
 		},

@@ -31,9 +31,6 @@ func webhooksAnswer() Check {
 			if t.looked == 0 {
 				return in.none("webhook with a Service")
 			}
-			if t.status == Skipped {
-				return outcome(Skipped, "what is behind their Services was not read")
-			}
 			return t.outcome(plural(t.looked, "webhook"), plural(len(t.details), "webhook")+" may answer nobody")
 		},
 	}
@@ -110,9 +107,6 @@ func webhookCertificates() Check {
 			if t.looked == 0 {
 				return in.none("webhook or aggregated API")
 			}
-			if t.status == Skipped {
-				return outcome(Skipped, "their caBundles are not among what was read")
-			}
 			return t.outcome(plural(t.looked, "caBundle"), plural(len(t.details), "caBundle")+" at fault")
 		},
 	}
@@ -177,9 +171,6 @@ func injectorCertificate() Check {
 			}
 			if t.looked == 0 {
 				return in.none("webhook of the injector")
-			}
-			if t.status == Skipped {
-				return outcome(Skipped, "neither the roots of the mesh nor the injector's own certificate were read")
 			}
 			return t.outcome("it matches", "it does not match")
 		}),
