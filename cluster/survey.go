@@ -183,6 +183,7 @@ func (s *surveyor) ask(ctx context.Context) error {
 	}
 	close(queue)
 	workers.Wait()
+	s.survey.Sort()
 	return ctx.Err()
 }
 

@@ -95,6 +95,9 @@ func TestWhatChecksReadIsRead(t *testing.T) {
 	}
 	for _, check := range preflight.Catalogue() {
 		for _, resource := range check.Reads {
+			if group, all := strings.CutSuffix(resource, "/*"); resource == "*" || all && looksAtGroup(group) {
+				continue
+			}
 			assert.True(t, known[resource], "%s reads %s", check.ID, resource)
 		}
 	}

@@ -55,7 +55,7 @@ type Check struct {
 	What, Why, Fix string
 	// Live tells that only a running cluster can answer.
 	Live bool
-	// Reads lists the resources ("group/resource") without which it is Unknown.
+	// Reads lists the resources ("group/resource", "group/*", "*") without which it is Unknown.
 	Reads []string
 	// Run looks.
 	Run func(*Input) Outcome

@@ -163,7 +163,7 @@ var changes = map[string][]change{
 	"ControlPlaneReady": {
 		{name: "none ready", do: func(in *Input) { in.deployment().Health.Ready = 0 }, status: Failed, says: "none of 2 pods ready"},
 		{name: "some ready", do: func(in *Input) { in.deployment().Health.Ready = 1 }, status: Warning, says: "1 of 2 pods ready"},
-		{name: "scaled down", do: func(in *Input) { in.deployment().Health = &model.Health{} }, status: Failed, says: "scaled to no pods"},
+		{name: "scaled down", do: func(in *Input) { in.deployment().Health = &model.Health{} }, status: Failed, says: "meant to run no pods"},
 		{name: "no status", do: func(in *Input) { in.deployment().Health = nil }, status: Unknown},
 		{name: "elsewhere, or gone", do: func(in *Input) { in.Model.Workloads = nil }, status: Unknown, says: "another cluster"},
 		{name: "Linkerd's is gone", of: healthyLinkerd, do: func(in *Input) { in.Model.Workloads = nil }, status: Failed},
@@ -416,6 +416,7 @@ var changes = map[string][]change{
 		{name: "none", do: func(in *Input) { in.Model.Cluster.PodCIDRs, in.Model.Cluster.ServiceCIDRs = nil, nil }, status: Warning, says: "pods and of Services"},
 	},
 	"OtherPolicies": {
+		{name: "not read", do: func(in *Input) { in.problem("KindUnreadable", "cilium.io/ciliumnetworkpolicies could not be read") }, status: Unknown, says: "cilium.io/ciliumnetworkpolicies"},
 		{name: "some", do: func(in *Input) { in.problem("PolicyNotJudged", "3 objects of kind cilium.io CiliumNetworkPolicy") }, status: Warning, says: "CiliumNetworkPolicy"},
 	},
 	"MeshSeesTraffic": {
@@ -483,6 +484,7 @@ var changes = map[string][]change{
 		{name: "one is in force", do: func(in *Input) { in.finding("ExemptionInForce", model.Info) }, status: Passed, says: "1 exemption"},
 	},
 	"AuditClean": {
+		{name: "something was not read", do: func(in *Input) { in.problem("KindUnreadable", "policy/poddisruptionbudgets could not be read") }, status: Unknown},
 		{name: "an error", do: func(in *Input) { in.finding("NotIsolated", model.Error) }, status: Warning, says: "NotIsolated: 1"},
 		{name: "a warning", do: func(in *Input) { in.finding("NotIsolated", model.Warning) }, status: Passed, says: "1 warning"},
 	},

@@ -55,12 +55,18 @@ func (in *Input) missing(what string) Outcome {
 	return outcome(Unknown, "%s among what was read", what)
 }
 
-// unread says why a resource could not be read, or is empty.
-func (in *Input) unread(resource string) string {
+// unread is the first resource that could not be read of those that a name stands
+// for: "apps/deployments", all of a group ("cilium.io/*"), or all ("*"). It is empty where all were read.
+func (in *Input) unread(name string) string {
 	for i := range in.Problems {
 		p := &in.Problems[i]
-		if p.Code == "KindUnreadable" && strings.HasPrefix(p.Message, resource+" ") {
-			return p.Message
+		if p.Code != "KindUnreadable" {
+			continue
+		}
+		resource, _, _ := strings.Cut(p.Message, " ")
+		group, all := strings.CutSuffix(name, "/*")
+		if name == "*" || resource == name || all && strings.HasPrefix(resource, group+"/") {
+			return resource
 		}
 	}
 	return ""

@@ -187,7 +187,7 @@ func (in *Input) healthOf(w *model.Workload) (Status, string) {
 	case h == nil:
 		return Unknown, fmt.Sprintf("%s: no status was read", w.ID)
 	case h.Desired == 0:
-		return Failed, fmt.Sprintf("%s: scaled to no pods", w.ID)
+		return Failed, fmt.Sprintf("%s: meant to run no pods", w.ID)
 	case h.Ready == 0:
 		return Failed, fmt.Sprintf("%s: none of %s ready", w.ID, plural(int(h.Desired), "pod"))
 	case h.Ready < h.Desired:
@@ -296,7 +296,7 @@ func nodeAgentsComplete() Check {
 			for _, w := range agents {
 				status, text := in.healthOf(w)
 				t.look(status, "%s", text)
-				if nodes := len(in.Nodes); w.Health != nil && nodes > 0 && int(w.Health.Desired) < nodes {
+				if nodes := len(in.Nodes); w.Health != nil && w.Health.Desired > 0 && int(w.Health.Desired) < nodes {
 					t.look(Warning, "%s: meant for %d of %s", w.ID, w.Health.Desired, plural(nodes, "node"))
 				}
 			}

@@ -156,7 +156,7 @@ func nodesReady() Check {
 			case t.looked == 0:
 				return in.none("Node")
 			}
-			return t.outcome(plural(t.looked, "node"), fmt.Sprintf("%d of %s not ready", len(t.details), plural(t.looked, "node")))
+			return t.outcome(plural(t.looked, "node"), fmt.Sprintf("%d of %s not known to be ready", len(t.details), plural(t.looked, "node")))
 		},
 	}
 }
@@ -257,9 +257,10 @@ func prefixes(list []netip.Prefix) string {
 func otherPolicies() Check {
 	return Check{
 		ID: "OtherPolicies", Category: Network,
-		What: "no policies are about that palisade does not judge",
-		Why:  "AdminNetworkPolicies and those of Cilium and Calico may allow or refuse what the NetworkPolicies do not: palisade's verdicts leave them out.",
-		Fix:  "look at these policies yourself before enforcing, and prove the result: palisade verify",
+		Reads: []string{"policy.networking.k8s.io/*", "cilium.io/*", "crd.projectcalico.org/*", "projectcalico.org/*"},
+		What:  "no policies are about that palisade does not judge",
+		Why:   "AdminNetworkPolicies and those of Cilium and Calico may allow or refuse what the NetworkPolicies do not: palisade's verdicts leave them out.",
+		Fix:   "look at these policies yourself before enforcing, and prove the result: palisade verify",
 		Run: func(in *Input) Outcome {
 			var t tally
 			for _, text := range in.coded("PolicyNotJudged") {

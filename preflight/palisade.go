@@ -169,7 +169,7 @@ func exemptionsLast() Check {
 
 func auditClean() Check {
 	return Check{
-		ID: "AuditClean", Category: Palisade,
+		ID: "AuditClean", Category: Palisade, Reads: []string{"*"},
 		What: "palisade audit finds no error",
 		Why:  "A hole that is there now is not closed by what palisade adds, unless its profile covers it.",
 		Fix:  "see palisade audit",

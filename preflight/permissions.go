@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"fmt"
 	"slices"
 
 	"floe.dev/palisade/model"
@@ -175,5 +176,5 @@ func accesses(in *Input, choose func(Permission) bool) Outcome {
 	if who == "" {
 		who = "whoever asks"
 	}
-	return t.outcome(who+" has all "+plural(t.looked, "right"), who+" lacks "+plural(len(t.details), "right")+" of "+plural(t.looked, "right"))
+	return t.outcome(who+" has all "+plural(t.looked, "right"), fmt.Sprintf("%s lacks %d of %s", who, len(t.details), plural(t.looked, "right")))
 }

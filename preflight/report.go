@@ -103,8 +103,8 @@ func (c Check) outcome(in *Input) Outcome {
 		return outcome(Skipped, "needs a running cluster, and files were read")
 	}
 	for _, resource := range c.Reads {
-		if why := in.unread(resource); why != "" {
-			return outcome(Unknown, "%s", why).fix("let whoever runs palisade list " + resource + ", or see why its API server does not answer")
+		if which := in.unread(resource); which != "" {
+			return outcome(Unknown, "%s could not be read; EverythingRead says why", which).fix("let whoever runs palisade list " + which + ", or see why its API server does not answer")
 		}
 	}
 	return c.Run(in)

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -33,6 +34,19 @@ type Survey struct {
 	LeasesUnread string
 	// Backends are the EndpointSlices of the Services that NeedsOf names.
 	Backends []Backend
+}
+
+// Sort puts answers into one order, whichever came first.
+func (s *Survey) Sort() {
+	slices.SortFunc(s.Access, func(a, b Access) int { return comparePermissions(a.Permission, b.Permission) })
+	slices.SortFunc(s.Definitions, func(a, b Definition) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Bundles, func(a, b Bundle) int { return model.CompareRefs(a.Ref, b.Ref) })
+	slices.SortFunc(s.Backends, func(a, b Backend) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Service, b.Service))
+	})
+	slices.SortFunc(s.Leases, func(a, b Lease) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 }
 
 // Served is one kind in one version.
