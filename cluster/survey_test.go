@@ -38,6 +38,23 @@ func TestOnlyCertificatesAreKeptOfASecret(t *testing.T) {
 	}, kept)
 }
 
+// Whatever a Secret holds, only certificates come out.
+func FuzzCertificatesOf(f *testing.F) {
+	f.Add([]byte("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nKey: value\n\nAAAA\n-----END CERTIFICATE-----"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, kept := range certificatesOf(map[string]string{"k": base64.StdEncoding.EncodeToString(data)}) {
+			for rest := kept; len(rest) > 0; {
+				var block *pem.Block
+				block, rest = pem.Decode(rest)
+				if block == nil || block.Type != "CERTIFICATE" || len(block.Headers) > 0 {
+					t.Fatalf("kept %q", kept)
+				}
+			}
+		}
+	})
+}
+
 func TestDifferencesOfADefinitionAreNamed(t *testing.T) {
 	all := ownDefinitions()
 	require.Len(t, all, 6)

@@ -146,11 +146,14 @@ func (in *Input) authority() authority {
 
 // signsElsewhere tells that istiod signs nothing itself (its env ENABLE_CA_SERVER, EXTERNAL_CA), so that a Secret of old days means nothing.
 func (in *Input) signsElsewhere() bool {
+	return in.istiodEnv("ENABLE_CA_SERVER", func(v string) bool { return v == "false" }) || in.istiodEnv("EXTERNAL_CA", func(v string) bool { return v != "" })
+}
+
+// istiodEnv tells whether some istiod has a variable of such a value.
+func (in *Input) istiodEnv(name string, such func(value string) bool) bool {
 	return in.Model.Cluster.Mesh.Kind == model.MeshIstio && slices.ContainsFunc(in.controlPlane(), func(w *model.Workload) bool {
 		return slices.ContainsFunc(w.Spec.Containers, func(c corev1.Container) bool {
-			return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
-				return e.Name == "ENABLE_CA_SERVER" && e.Value == "false" || e.Name == "EXTERNAL_CA" && e.Value != ""
-			})
+			return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == name && such(e.Value) })
 		})
 	})
 }

@@ -343,6 +343,10 @@ var changes = map[string][]change{
 		{name: "of an aggregated API", do: func(in *Input) { in.Model.Existing[0] = apiService(made().expired.pem, "True") }, status: Failed, says: "APIService v1beta1.metrics.k8s.io"},
 	},
 	"InjectorCertificate": {
+		{name: "of somebody else", do: func(in *Input) {
+			in.Mutating[0].Webhooks[0].ClientConfig.CABundle = made().another.pem
+			in.deployment().Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PILOT_CERT_PROVIDER", Value: "kubernetes"}}
+		}, status: Skipped},
 		{name: "of another root", do: func(in *Input) { in.Mutating[0].Webhooks[0].ClientConfig.CABundle = made().another.pem }, status: Failed},
 		{name: "none", do: func(in *Input) { in.Mutating[0].Webhooks[0].ClientConfig.CABundle = nil }, status: Failed},
 		{name: "of what Linkerd's Secret holds no more", of: healthyLinkerd, do: func(in *Input) { in.Survey.Bundles[1].Certificates["tls.crt"] = made().root.pem }, status: Failed},

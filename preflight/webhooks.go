@@ -157,6 +157,9 @@ func injectorCertificate() Check {
 		Why:  "With another one the API server refuses the injector's certificate, and pods start without a proxy or not at all.",
 		Fix:  "let the mesh write the caBundle anew (restart istiod), or render it from the Secret of the injector's certificate",
 		Run: inMesh(func(in *Input) Outcome {
+			if in.istiodEnv("PILOT_CERT_PROVIDER", func(v string) bool { return v != "" && v != "istiod" }) {
+				return outcome(Skipped, "istiod's own certificate is somebody else's (PILOT_CERT_PROVIDER), who sees to the caBundle")
+			}
 			var t tally
 			a := in.authority()
 			for i := range in.Mutating {
