@@ -111,7 +111,11 @@ var changes = map[string][]change{
 		{name: "a policy of the mesh", do: func(in *Input) {
 			in.Survey.Served = slices.DeleteFunc(in.Survey.Served, func(s Served) bool { return s.Kind == "AuthorizationPolicy" })
 		}, status: Failed, says: "security.istio.io/v1 AuthorizationPolicy is not served"},
+		{name: "no Gateway API, and nobody needs it", do: func(in *Input) {
+			in.Survey.Served = slices.DeleteFunc(in.Survey.Served, func(s Served) bool { return s.Kind == "Gateway" })
+		}, status: Passed},
 		{name: "no Gateway API", do: func(in *Input) {
+			in.Model.Cluster.Mesh.Ambient = true
 			in.Survey.Served = slices.DeleteFunc(in.Survey.Served, func(s Served) bool { return s.Kind == "Gateway" })
 		}, status: Warning, says: "methods and paths"},
 		{name: "its server is silent", do: func(in *Input) {
@@ -214,6 +218,12 @@ var changes = map[string][]change{
 	},
 	"ProxiesCurrent": {
 		{name: "one lags", do: func(in *Input) { in.Model.Pods[0] = meshed("a", "istio-proxy", "istio/proxyv2:1.30.2") }, status: Warning, says: "1 proxy container of 1.30.2, such as that of Pod shop/a"},
+		{name: "another flavour of the same", do: func(in *Input) {
+			in.Model.Pods[0] = meshed("a", "istio-proxy", "istio/proxyv2:1.31.1-distroless-fips")
+		}, status: Passed},
+		{name: "a candidate for a release", do: func(in *Input) {
+			in.Model.Pods[0] = meshed("a", "istio-proxy", "istio/proxyv2:1.31.1-rc.0")
+		}, status: Warning},
 		{name: "one is far behind", do: func(in *Input) { in.Model.Pods[0] = meshed("a", "istio-proxy", "istio/proxyv2:1.27.2") }, status: Failed},
 		{name: "one is ahead", do: func(in *Input) { in.Model.Pods[0] = meshed("a", "istio-proxy", "istio/proxyv2:1.32.0") }, status: Failed},
 		{name: "no tag", do: func(in *Input) {
@@ -286,6 +296,10 @@ var changes = map[string][]change{
 			in.Validating[0].Webhooks[0].FailurePolicy = failOpen()
 		}, status: Passed},
 		{name: "not known", do: func(in *Input) { in.Survey.Backends = nil }, status: Unknown},
+		{name: "somebody outside", do: func(in *Input) {
+			in.Survey.Backends[1] = backend("policy", "policy", false)
+			in.Model.Services = append(in.Model.Services, model.Service{Namespace: "policy", Name: "policy", Type: corev1.ServiceTypeExternalName})
+		}, status: Passed},
 		{name: "none", do: func(in *Input) { in.Validating, in.Mutating = nil, nil }, status: Passed},
 		{name: "files without endpoints", do: func(in *Input) { folder(in) }, status: Skipped},
 		{name: "files without those of one", do: func(in *Input) {
@@ -339,6 +353,11 @@ var changes = map[string][]change{
 			folder(in).Model.Existing, in.Mutating = nil, nil
 			in.Validating[0].Webhooks[0].ClientConfig.CABundle = nil
 		}, status: Skipped},
+		{name: "a placeholder in files", do: func(in *Input) {
+			folder(in).Model.Existing, in.Mutating = nil, nil
+			in.Validating[0].Webhooks[0].ClientConfig.CABundle = []byte("\n")
+		}, status: Skipped},
+		{name: "a placeholder that is still there", do: func(in *Input) { in.Validating[0].Webhooks[0].ClientConfig.CABundle = []byte("\n") }, status: Failed},
 		{name: "no certificate", do: func(in *Input) { in.Validating[0].Webhooks[0].ClientConfig.CABundle = []byte("x") }, status: Failed},
 		{name: "of an aggregated API", do: func(in *Input) { in.Model.Existing[0] = apiService(made().expired.pem, "True") }, status: Failed, says: "APIService v1beta1.metrics.k8s.io"},
 	},

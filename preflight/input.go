@@ -137,14 +137,14 @@ func (in *Input) backends(name ServiceName) (ready int, known bool) {
 		}
 		return 0, false
 	}
-	var slices []discoveryv1.EndpointSlice
+	var found []discoveryv1.EndpointSlice
 	for i := range in.Slices {
 		if s := &in.Slices[i]; s.Namespace == name.Namespace && s.Labels[discoveryv1.LabelServiceName] == name.Name {
-			slices = append(slices, *s)
+			found = append(found, *s)
 		}
 	}
-	if len(slices) > 0 {
-		return readyIn(slices), true
+	if len(found) > 0 {
+		return readyIn(found), true
 	}
 	for i := range in.Endpoints {
 		if e := &in.Endpoints[i]; e.Namespace == name.Namespace && e.Name == name.Name {
@@ -155,6 +155,13 @@ func (in *Input) backends(name ServiceName) (ready int, known bool) {
 		}
 	}
 	return 0, false
+}
+
+// leadsOut tells of a Service that is a name outside of the cluster, and so has no endpoints.
+func (in *Input) leadsOut(name ServiceName) bool {
+	return slices.ContainsFunc(in.Model.Services, func(s model.Service) bool {
+		return s.Namespace == name.Namespace && s.Name == name.Name && s.Type == corev1.ServiceTypeExternalName
+	})
 }
 
 func readyIn(slices []discoveryv1.EndpointSlice) int {

@@ -374,13 +374,16 @@ func proxyVersion(w *model.Workload) (text string, found bool) {
 	return "", false
 }
 
-// plainVersion drops what does not tell releases apart: "v", the channel, the flavour of an image.
+// releaseForm is a release at the beginning of a tag, without the flavour of an image ("-distroless", "-debug", "-fips").
+var releaseForm = regexp.MustCompile(`^(?:edge-)?\d+\.\d+(?:\.\d+)?(?:-(?:alpha|beta|rc)\.?\d+)?`)
+
+// plainVersion drops what does not tell releases apart: "v", the channel, the flavour.
 func plainVersion(text string) string {
 	for _, prefix := range []string{"v", "stable-", "enterprise-"} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	for _, flavour := range []string{"-distroless", "-debug"} {
-		text = strings.TrimSuffix(text, flavour)
+	if found := releaseForm.FindString(text); found != "" {
+		return found
 	}
 	return text
 }
@@ -485,6 +488,8 @@ func injectorPresent() Check {
 // lookBehind notes whether a Service has ready endpoints.
 func (in *Input) lookBehind(t *tally, who string, service ServiceName) {
 	switch ready, known := in.backends(service); {
+	case in.leadsOut(service):
+		t.look(Passed, "")
 	case !known && !in.live():
 		t.look(Skipped, "")
 	case !known:

@@ -34,14 +34,15 @@ func Writes(cluster *model.Cluster) []Write {
 	}
 	switch mesh.Kind {
 	case model.MeshIstio:
-		gateway := "rules on methods and paths are not held for ambient workloads"
+		if mesh.Ambient || mesh.AssumedMode == model.ModeAmbient { // a waypoint of palisade's
+			kinds = append(kinds, Write{Served: Served{"gateway.networking.k8s.io", "v1", "Gateway"}, Resource: "gateways", unless: "rules on methods and paths are not held for ambient workloads"})
+		}
 		return append(kinds,
 			Write{Served: Served{"security.istio.io", "v1", "PeerAuthentication"}, Resource: "peerauthentications"},
 			Write{Served: Served{"security.istio.io", "v1", "AuthorizationPolicy"}, Resource: "authorizationpolicies"},
 			Write{Served: Served{"networking.istio.io", "v1", "Sidecar"}, Resource: "sidecars"},
 			Write{Served: Served{"networking.istio.io", "v1", "ServiceEntry"}, Resource: "serviceentries"},
 			Write{Served: Served{"networking.istio.io", "v1", "DestinationRule"}, Resource: "destinationrules"},
-			Write{Served: Served{"gateway.networking.k8s.io", "v1", "Gateway"}, Resource: "gateways", unless: gateway},
 		)
 	case model.MeshLinkerd:
 		server := "v1beta1"

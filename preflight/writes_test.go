@@ -42,7 +42,7 @@ func TestTheRightsToWriteAreThoseThatTheCompilersNeed(t *testing.T) {
 			require.NotEmpty(t, found)
 			listed := map[[2]string]bool{}
 			for _, version := range []string{"v1beta1", "v1beta2", "v1beta3"} { // of Linkerd's Server
-				for _, w := range Writes(&model.Cluster{CNI: cnis[kind], Mesh: model.Mesh{Kind: kind, Linkerd: model.LinkerdFacts{ServerVersion: version}}}) {
+				for _, w := range Writes(&model.Cluster{CNI: cnis[kind], Mesh: model.Mesh{Kind: kind, Ambient: true, Linkerd: model.LinkerdFacts{ServerVersion: version}}}) {
 					listed[[2]string{w.version(), w.Kind}] = true
 				}
 			}
