@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,8 +73,8 @@ func (o *checkOptions) run(ctx context.Context, s streams) error {
 	if err := o.choice().Validate(); err != nil {
 		return fmt.Errorf("--only and --skip: %w", err)
 	}
-	if o.wait < 0 {
-		return errors.New("--wait must not be negative")
+	if err := o.fit(); err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
@@ -91,6 +92,20 @@ func (o *checkOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	return o.outcome(checked)
+}
+
+// fit refuses flags that do not go together.
+func (o *checkOptions) fit() error {
+	_, files, live := o.target()
+	switch {
+	case o.wait < 0:
+		return errors.New("--wait must not be negative")
+	case o.wait > 0 && slices.Contains(files, "-"):
+		return errors.New("--wait does not go with -f -, since standard input can be read only once")
+	case o.as != "" && !live:
+		return errors.New("--as is for a running cluster, and files are to be read")
+	}
+	return nil
 }
 
 // untilPassed looks once, or with --wait again and again until all checks pass or
