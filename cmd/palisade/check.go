@@ -60,7 +60,7 @@ cluster that cannot be reached; 3 something could not be looked at.`,
 	flags.Var(checked(&o.home, "palisade-system", name), "palisade-namespace", "namespace of palisade's controller")
 	flags.StringSliceVar(&o.only, "only", nil, "ids or categories of the checks to do (default all): server, permissions, mesh, certificates, webhooks, network, pod-security, palisade")
 	flags.StringSliceVar(&o.skip, "skip", nil, "ids or categories of checks to leave out")
-	flags.DurationVar(&o.wait, "wait", 0, "look again until all checks pass, for as long as this, such as 5m")
+	flags.DurationVar(&o.wait, "wait", 0, "look again until the checks pass (warnings count as --fail-on says), for as long as this, such as 5m")
 	flags.Var(oneOf(&o.failOn, "error", "error", "warning", "never"), "fail-on", "exit with 1 where a check ends at least so badly: error (failed), warning or never")
 	flags.Var(oneOf(&o.color, "auto", "auto", "always", "never"), "color", "colour the text: auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.VarP(oneOf(&o.output, "text", "text", "json"), "output", "o", "form of the output: text or json")
@@ -108,7 +108,7 @@ func (o *checkOptions) fit() error {
 	return nil
 }
 
-// untilPassed looks once, or with --wait again and again until all checks pass or
+// untilPassed looks once, or with --wait again and again until the exit code is 0 or
 // the time is over. A cluster that does not answer yet is waited for as well.
 func (o *checkOptions) untilPassed(ctx context.Context, s streams) (*report.Checked, error) {
 	end := time.Now().Add(o.wait)
@@ -117,12 +117,14 @@ func (o *checkOptions) untilPassed(ctx context.Context, s streams) (*report.Chec
 		checked, err := o.look(ctx, s)
 		left := time.Until(end)
 		var faults cluster.InputErrors
-		if errors.As(err, &faults) || left <= 0 || ctx.Err() != nil || err == nil && len(notPassed(checked)) == 0 {
+		if errors.As(err, &faults) || left <= 0 || ctx.Err() != nil || err == nil && len(o.held(checked)) == 0 {
 			return checked, err
 		}
-		why := "not passed: " + strings.Join(notPassed(checked), ", ")
+		why := ""
 		if err != nil {
 			why = err.Error()
+		} else {
+			why = "not passed: " + strings.Join(o.held(checked), ", ")
 		}
 		if why != said {
 			said = why
@@ -137,18 +139,20 @@ func (o *checkOptions) untilPassed(ctx context.Context, s streams) (*report.Chec
 	}
 }
 
-// notPassed are the ids of checks that ended in anything but a pass; what was skipped counts as passed.
-func notPassed(c *report.Checked) []string {
+// held are the ids of checks for which the exit code is not 0.
+func (o *checkOptions) held(c *report.Checked) []string {
 	var ids []string
-	if c == nil {
-		return nil
-	}
 	for i := range c.Results {
-		if r := &c.Results[i]; r.Status != preflight.Passed && r.Status != preflight.Skipped || r.Incomplete {
+		if r := &c.Results[i]; r.Incomplete || o.counts(r.Status) {
 			ids = append(ids, r.ID)
 		}
 	}
 	return ids
+}
+
+// counts tells whether a check that ended so makes the command fail.
+func (o *checkOptions) counts(s preflight.Status) bool {
+	return s == preflight.Failed && o.failOn != "never" || s == preflight.Warning && o.failOn == "warning"
 }
 
 // look reads, asks, and judges once.
@@ -183,7 +187,7 @@ func (o *checkOptions) outcome(c *report.Checked) error {
 	switch {
 	case c.Incomplete():
 		return outcome(exitIncomplete)
-	case o.failOn != "never" && c.Count(preflight.Failed) > 0, o.failOn == "warning" && c.Count(preflight.Warning) > 0:
+	case len(o.held(c)) > 0:
 		return outcome(exitFindings)
 	default:
 		return nil
