@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -36,6 +37,26 @@ func TestOnlyCertificatesAreKeptOfASecret(t *testing.T) {
 	assert.Equal(t, map[string][]byte{
 		"tls.crt": certificate, "both.pem": slices.Concat(certificate, certificate), "headed": certificate,
 	}, kept)
+}
+
+func TestOfSecretsInFilesOnlyCertificatesAreKept(t *testing.T) {
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("public")})
+	key := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("private")})
+	secret := func(name string, data string) string {
+		return "{apiVersion: v1, kind: Secret, metadata: {name: " + name + ", namespace: istio-system, annotations: {kubectl.kubernetes.io/last-applied-configuration: hunter2}}, " + data + "}\n---\n"
+	}
+	quoted := func(text []byte) string { return `"` + strings.ReplaceAll(string(text), "\n", `\n`) + `"` }
+	s := read(t, secret("cacerts", "stringData: {ca-cert.pem: "+quoted(certificate)+", ca-key.pem: "+quoted(key)+"}")+
+		secret("istio-ca-secret", "data: {ca-cert.pem: "+base64.StdEncoding.EncodeToString(slices.Concat(certificate, key))+"}")+
+		secret("password", "stringData: {password: hunter2}"))
+	require.Len(t, s.Objects, 2)
+	want := base64.StdEncoding.EncodeToString(certificate)
+	for _, o := range s.Objects {
+		assert.Equal(t, map[string]any{"ca-cert.pem": want}, o.Map("data"))
+		assert.Nil(t, o.Map("stringData"))
+		assert.NotContains(t, fmt.Sprint(o.Tree), "hunter2")
+	}
+	assert.Equal(t, map[string]int{"v1 Secret": 1}, s.Unknown)
 }
 
 // Whatever a Secret holds, only certificates come out.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"slices"
@@ -98,12 +99,38 @@ func (in *Input) secrets() []model.Ref {
 	return refs
 }
 
-// bundles are the Secrets that were looked for in a running cluster.
-func (in *Input) bundles() []Bundle {
-	if !in.live() {
-		return nil
+// SecretNames are those of the Secrets whose certificates are looked at; of all others nothing is.
+func SecretNames() []string {
+	names := []string{linkerdInjectorSecret}
+	for _, kind := range []model.MeshKind{model.MeshIstio, model.MeshLinkerd} {
+		for _, s := range caSources(kind) {
+			names = append(names, s.name)
+		}
 	}
-	return in.Survey.Bundles
+	return names
+}
+
+// bundles are the Secrets that a running cluster was asked for, or that are among what was read.
+func (in *Input) bundles() []Bundle {
+	if in.live() {
+		return in.Survey.Bundles
+	}
+	var all []Bundle
+	for i := range in.Model.Existing {
+		o := &in.Model.Existing[i]
+		if o.Ref().Kind != "Secret" {
+			continue
+		}
+		b := Bundle{Ref: o.Ref(), Found: true, Certificates: map[string][]byte{}}
+		for key, value := range o.Map("data") {
+			text, _ := value.(string)
+			if certificates, err := base64.StdEncoding.DecodeString(text); err == nil {
+				b.Certificates[key] = certificates
+			}
+		}
+		all = append(all, b)
+	}
+	return all
 }
 
 // rootBundle names the ConfigMap, and its key, by which the mesh hands out its roots.
@@ -123,17 +150,18 @@ func (in *Input) authority() authority {
 		text, _ := o.Map("data")[key].(string)
 		a.add(&a.roots, []byte(text), o.Ref().String()+" "+key)
 	}
-	if !in.live() || in.signsElsewhere() {
+	if in.signsElsewhere() {
 		return a
 	}
+	bundles := in.bundles()
 	for _, source := range caSources(mesh.Kind) {
-		i := slices.IndexFunc(in.Survey.Bundles, func(b Bundle) bool {
+		i := slices.IndexFunc(bundles, func(b Bundle) bool {
 			return b.Ref.Name == source.name && b.Ref.Namespace == mesh.Namespace
 		})
 		if i < 0 {
 			continue
 		}
-		b := &in.Survey.Bundles[i]
+		b := &bundles[i]
 		switch {
 		case b.Unread != "":
 			a.unread = append(a.unread, b.Ref.String()+": "+b.Unread)
@@ -280,7 +308,7 @@ func withAuthority(part func(*authority) []held, judge func(*Input, *authority, 
 				o.Details = a.unread
 				return o
 			case !in.live():
-				return outcome(Skipped, "no certificate of the mesh among what was read; Secrets are read of a running cluster only")
+				return outcome(Skipped, "no certificate of the mesh among what was read")
 			default:
 				return outcome(Skipped, "no Secret or ConfigMap of the mesh holds it: the mesh takes certificates from an authority elsewhere")
 			}

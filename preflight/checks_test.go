@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -262,8 +263,14 @@ var changes = map[string][]change{
 			in.deployment().Spec.Containers[0].Env = []corev1.EnvVar{{Name: "ENABLE_CA_SERVER", Value: "false"}}
 		}, status: Skipped},
 		{name: "files", do: func(in *Input) { folder(in) }, status: Skipped},
+		{name: "files that hold it", do: func(in *Input) {
+			folder(in).Model.Existing = append(in.Model.Existing, secretIn("istio-system", "cacerts", "ca-cert.pem", made().expired))
+		}, status: Failed, says: "Secret istio-system/cacerts"},
 	},
 	"IssuerTrusted": {
+		{name: "files that hold it", do: func(in *Input) {
+			folder(in).Model.Existing = append(in.Model.Existing, secretIn("istio-system", "cacerts", "ca-cert.pem", made().issuer))
+		}, status: Passed},
 		{name: "of another root", do: func(in *Input) { in.setRoots(made().another) }, status: Failed},
 		{name: "is its own root", do: func(in *Input) { in.setIssuer("ca-cert.pem", made().root) }, status: Passed},
 		{name: "expired, and of the root", do: func(in *Input) {
@@ -511,6 +518,11 @@ var changes = map[string][]change{
 		{name: "an error", do: func(in *Input) { in.finding("NotIsolated", model.Error) }, status: Warning, says: "NotIsolated: 1"},
 		{name: "a warning", do: func(in *Input) { in.finding("NotIsolated", model.Warning) }, status: Passed, says: "1 warning"},
 	},
+}
+
+// secretIn is a Secret as it is read of files: its certificates alone.
+func secretIn(namespace, name, key string, of *ca) model.Object {
+	return tree("v1", "Secret", namespace, name, map[string]any{"data": map[string]any{key: base64.StdEncoding.EncodeToString(of.pem)}})
 }
 
 func (in *Input) refuse(verb, resource string) {

@@ -195,8 +195,7 @@ func (in *Input) matches(t *tally, who string, bundle []held, a *authority) {
 	from := a.roots
 	if in.Model.Cluster.Mesh.Kind == model.MeshLinkerd {
 		from = nil
-		for i := range in.bundles() {
-			b := &in.Survey.Bundles[i]
+		for _, b := range in.bundles() {
 			if b.Ref.Name != linkerdInjectorSecret {
 				continue
 			}
