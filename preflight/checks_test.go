@@ -164,6 +164,10 @@ var changes = map[string][]change{
 		{name: "Linkerd, an old edge", of: healthyLinkerd, do: func(in *Input) { in.Model.Cluster.Mesh.Version = "edge-22.12.1" }, status: Failed},
 		{name: "Linkerd, a new edge", of: healthyLinkerd, do: func(in *Input) { in.Model.Cluster.Mesh.Version = "edge-27.1.1" }, status: Warning},
 		{name: "no mesh", do: func(in *Input) { in.Model.Cluster.Mesh = model.Mesh{} }, status: Skipped},
+		{name: "two meshes", do: func(in *Input) {
+			in.Model.Cluster.Mesh = model.Mesh{}
+			in.problem("MeshAmbiguous", "both show")
+		}, status: Unknown, says: "--mesh istio"},
 	},
 	"ControlPlaneReady": {
 		{name: "none ready", do: func(in *Input) { in.deployment().Health.Ready = 0 }, status: Failed, says: "none of 2 pods ready"},
@@ -268,6 +272,10 @@ var changes = map[string][]change{
 		}, status: Failed, says: "Secret istio-system/cacerts"},
 	},
 	"IssuerTrusted": {
+		{name: "one of old days, and the one in use may not be read", do: func(in *Input) {
+			in.Survey.Bundles[0] = Bundle{Ref: in.Survey.Bundles[0].Ref, Unread: "forbidden"}
+			in.Survey.Bundles[1].Found, in.Survey.Bundles[1].Certificates = true, map[string][]byte{"ca-cert.pem": made().root.pem}
+		}, status: Unknown, says: "forbidden"},
 		{name: "files that hold it", do: func(in *Input) {
 			folder(in).Model.Existing = append(in.Model.Existing, secretIn("istio-system", "cacerts", "ca-cert.pem", made().issuer))
 		}, status: Passed},
@@ -286,6 +294,9 @@ var changes = map[string][]change{
 		}, status: Failed},
 	},
 	"AuthorityStrong": {
+		{name: "of which the issuer may not be read", do: func(in *Input) {
+			in.Survey.Bundles[0] = Bundle{Ref: in.Survey.Bundles[0].Ref, Unread: "forbidden"}
+		}, status: Unknown, says: "forbidden"},
 		{name: "a small key", do: func(in *Input) { in.setRoots(made().weak) }, status: Failed, says: "RSA key of 1024 bits"},
 		{name: "no CA", do: func(in *Input) { in.setIssuer("ca-cert.pem", made().leaf) }, status: Failed, says: "is not a CA's"},
 		{name: "RSA for Linkerd's issuer", of: healthyLinkerd, do: func(in *Input) { in.setIssuer("crt.pem", made().weak) }, status: Failed, says: "P-256"},

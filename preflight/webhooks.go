@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-
-	"floe.dev/palisade/model"
 )
 
 func webhooksAnswer() Check {
@@ -150,75 +148,6 @@ func (in *Input) bundleOf(t *tally, c *call) {
 		best = fault
 	}
 	t.look(best, "%s", text)
-}
-
-func injectorCertificate() Check {
-	return Check{
-		ID: "InjectorCertificate", Category: Webhooks, Reads: []string{readMutating, readConfigMaps},
-		What: "the injector's caBundle is the one that its certificate comes from",
-		Why:  "With another one the API server refuses the injector's certificate, and pods start without a proxy or not at all.",
-		Fix:  "let the mesh write the caBundle anew (restart istiod), or render it from the Secret of the injector's certificate",
-		Run: inMesh(func(in *Input) Outcome {
-			if in.istiodEnv("PILOT_CERT_PROVIDER", func(v string) bool { return v != "" && v != "istiod" }) {
-				return outcome(Skipped, "istiod's own certificate is somebody else's (PILOT_CERT_PROVIDER), who sees to the caBundle")
-			}
-			var t tally
-			a := in.authority()
-			for i := range in.Mutating {
-				c := &in.Mutating[i]
-				if !in.isInjector(c.Name, c.Labels) {
-					continue
-				}
-				for j := range c.Webhooks {
-					list, _ := parseCertificates(c.Webhooks[j].ClientConfig.CABundle, c.Name)
-					in.matches(&t, c.Name+" "+c.Webhooks[j].Name, list, &a)
-				}
-			}
-			if t.looked == 0 {
-				return in.none("webhook of the injector")
-			}
-			return t.outcome("it matches", "it does not match")
-		}),
-	}
-}
-
-// linkerdInjectorSecret holds the certificate that Linkerd's injector serves (linkerd2 charts/linkerd-control-plane).
-const linkerdInjectorSecret = "linkerd-proxy-injector-k8s-tls"
-
-// matches compares an injector's caBundle with what its certificate comes from: the
-// mesh's roots with Istio, whose istiod serves a certificate of its own CA; with Linkerd a Secret.
-func (in *Input) matches(t *tally, who string, bundle []held, a *authority) {
-	if len(bundle) == 0 {
-		t.look(Failed, "%s: its caBundle holds no certificate", who)
-		return
-	}
-	from := a.roots
-	if in.Model.Cluster.Mesh.Kind == model.MeshLinkerd {
-		from = nil
-		for _, b := range in.bundles() {
-			if b.Ref.Name != linkerdInjectorSecret {
-				continue
-			}
-			if b.Unread != "" {
-				t.look(Unknown, "%s: %s", b.Ref, b.Unread)
-				return
-			}
-			from, _ = parseCertificates(b.Certificates["tls.crt"], b.Ref.String())
-		}
-	}
-	if len(from) == 0 {
-		t.look(Skipped, "")
-		return
-	}
-	for _, c := range from {
-		for _, root := range bundle {
-			if root.Equal(c.Certificate) || c.CheckSignatureFrom(root.Certificate) == nil {
-				t.look(Passed, "")
-				return
-			}
-		}
-	}
-	t.look(Failed, "%s: %s is neither in its caBundle nor signed from it", who, from[0].named())
 }
 
 func apisAvailable() Check {
