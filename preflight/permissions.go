@@ -11,7 +11,7 @@ import (
 type Write struct {
 	Served
 	Resource string
-	// verbs beside reading; nil means create, patch and delete.
+	// verbs beside reading; nil means create, update, patch and delete.
 	verbs []string
 	// unless says what is lost where it is not served, for kinds that are not always needed.
 	unless string
@@ -19,7 +19,7 @@ type Write struct {
 	builtIn bool
 }
 
-var writeVerbs = []string{"create", "patch", "delete"}
+var writeVerbs = []string{"create", "update", "patch", "delete"}
 
 // Writes lists the kinds that palisade writes into a cluster. A test holds it
 // against what the compilers write.

@@ -57,7 +57,7 @@ cluster that cannot be reached; 3 something could not be looked at.`,
 	flags := c.Flags()
 	flags.StringVar(&o.as, "as", "", "user to ask as, such as the controller's account system:serviceaccount:palisade-system:palisade")
 	flags.Var(oneOf(&o.audience, "cli", "cli", "controller"), "for", "whose rights are needed: cli (reads) or controller (writes as well)")
-	flags.Var(checked(&o.home, "palisade-system", name), "palisade-namespace", "namespace of palisade's controller")
+	flags.Var(checked(&o.home, defaultHome, name), "palisade-namespace", "namespace of palisade's controller")
 	flags.StringSliceVar(&o.only, "only", nil, "ids or categories of the checks to do (default all): server, permissions, mesh, certificates, webhooks, network, pod-security, palisade")
 	flags.StringSliceVar(&o.skip, "skip", nil, "ids or categories of checks to leave out")
 	flags.DurationVar(&o.wait, "wait", 0, "look again until the checks pass (warnings count as --fail-on says), for as long as this, such as 5m")
@@ -177,9 +177,10 @@ func (o *checkOptions) survey(ctx context.Context, s streams, c connecting, need
 		return nil, err
 	}
 	shown := newProgress(s.err)
-	shown.doing = "asking the cluster: %d of %d questions (%s)"
 	defer shown.end()
-	return cluster.Survey(ctx, config, needs, shown.step)
+	return cluster.Survey(ctx, config, needs, func(what string, done, total int) {
+		shown.tell(fmt.Sprintf("asking the cluster: %d of %d questions (%s)", done, total, what))
+	})
 }
 
 // outcome is nil, or the exit code that the checks deserve.

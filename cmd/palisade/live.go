@@ -69,22 +69,24 @@ func (in *reading) readCluster(ctx context.Context, s streams, c connecting, fil
 type progress struct {
 	out   io.Writer
 	width int
-	// doing says what is counted: how many are done, of how many, and which was the last.
-	doing string
 }
 
 func newProgress(out io.Writer) *progress {
 	if !isTerminal(out) {
 		return &progress{}
 	}
-	return &progress{out: out, doing: "reading the cluster: %d of %d kinds (%s)"}
+	return &progress{out: out}
 }
 
 func (p *progress) step(kind string, done, total int) {
+	p.tell(fmt.Sprintf("reading the cluster: %d of %d kinds (%s)", done, total, kind))
+}
+
+// tell shows a line in place of the last.
+func (p *progress) tell(line string) {
 	if p.out == nil {
 		return
 	}
-	line := fmt.Sprintf(p.doing, done, total, kind)
 	pad := max(0, p.width-len(line))
 	p.width = len(line)
 	_, _ = fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", pad)) // a line for the eye
