@@ -94,6 +94,7 @@ func writePermissions(cluster *model.Cluster, home string) []Permission {
 		add(Permission{Group: ownGroup, Resource: resource, Subresource: "status"}, "patch")
 	}
 	add(Permission{Group: "events.k8s.io", Resource: "events"}, "create", "patch")
+	add(Permission{Resource: "events", Namespace: home}, "create", "patch") // of the election, which client-go still tells the old way
 	add(Permission{Group: "coordination.k8s.io", Resource: "leases", Namespace: home}, "create")
 	add(Permission{Group: "coordination.k8s.io", Resource: "leases", Namespace: home, Name: LeaseName}, "get", "update")
 	add(Permission{Resource: "secrets", Namespace: home}, "create")
