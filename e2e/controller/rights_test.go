@@ -98,6 +98,11 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: %[4]s}]
 	l.apply(plain)
 	l.eventually(40*time.Second, l.governed(home))
 
+	c := exec.Command(binary, "check", "--kubeconfig", plane.Kubeconfig, "--only", "ControllerLeads,DefinitionsCurrent", "--fail-on", "warning")
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	assert.Contains(t, string(out), "✓ ControllerLeads one controller of palisade runs, if any, and leads: Lease palisade-system/palisade: held by ")
+
 	// Drift is mended, by taking out what somebody added, which apply alone would leave.
 	policy := l.names(networkPolicies, home)[0]
 	before := l.get(networkPolicies, home, policy).Object["spec"]
