@@ -39,7 +39,7 @@ func helm(t *testing.T, args ...string) {
 }
 
 // authority is some certificate authority, in PEM.
-func authority(t *testing.T) []byte {
+func caBundle(t *testing.T) []byte {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func TestHelmUpgradesWhatPalisadeFilledAndKeepsWhatPeopleWrote(t *testing.T) {
 
 	// What the controller would do.
 	const certificate = "Y2VydGlmaWNhdGU="
-	bundle := base64.StdEncoding.EncodeToString(authority(t))
+	bundle := base64.StdEncoding.EncodeToString(caBundle(t))
 	secret := &object{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "palisade-webhook", "namespace": home}, "data": map[string]any{"tls.crt": certificate},
 	}}
