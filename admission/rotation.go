@@ -49,7 +49,6 @@ func (m material) step(l lifetimes, s standing, names []string, create func() (*
 	}
 	serves := m.usable(m.serving, names, s.now)
 	trusted := !s.trustedSince.IsZero() && s.now.Sub(s.trustedSince) >= l.propagation
-	lost := m.serving == nil && anyValid(s.elsewhere, s.now)
 	switch {
 	case m.next != nil && (trusted || m.serving != nil && !serves):
 		m.serving, m.next = m.next, nil
@@ -58,18 +57,24 @@ func (m material) step(l lifetimes, s standing, names []string, create func() (*
 		if err != nil {
 			return m, false, err
 		}
-		if lost {
-			m.trusted = append(m.trusted, s.elsewhere...)
-		}
-		m.trusted = append(m.trusted, ca)
-		if serves || lost {
-			m.next = made
-		} else {
-			m.serving = made
-		}
+		m.add(made, ca, serves, s)
 	}
 	m.prune(s.now)
 	return m, !sameData(was, m.data()), nil
+}
+
+// add takes a new pair, to serve it later where somebody may be answered under another now.
+func (m *material) add(made *pair, ca *x509.Certificate, serves bool, s standing) {
+	lost := m.serving == nil && anyValid(s.elsewhere, s.now)
+	if lost {
+		m.trusted = append(m.trusted, s.elsewhere...)
+	}
+	m.trusted = append(m.trusted, ca)
+	if serves || lost {
+		m.next = made
+	} else {
+		m.serving = made
+	}
 }
 
 // due is when the next step is, at the latest.

@@ -34,7 +34,7 @@ type Options struct {
 	Namespace string
 	// Service is the one that the webhook configurations name (palisade-webhook).
 	Service string
-	// Secret holds the certificate (palisade-webhook-certificate). It is made where there is none.
+	// Secret holds the certificate (palisade-webhook). It is made where there is none.
 	Secret string
 	// ConfigName is the name of the ValidatingWebhookConfiguration, and of the MutatingWebhookConfiguration if there is one (palisade).
 	ConfigName string
@@ -68,7 +68,7 @@ func (o *Options) complete() error {
 		return errors.New("admission needs a namespace and a source of snapshots")
 	}
 	o.Service = cmp.Or(o.Service, "palisade-webhook")
-	o.Secret = cmp.Or(o.Secret, "palisade-webhook-certificate")
+	o.Secret = cmp.Or(o.Secret, "palisade-webhook")
 	o.ConfigName = cmp.Or(o.ConfigName, "palisade")
 	o.Port = cmp.Or(o.Port, webhook.DefaultPort)
 	o.Budget = cmp.Or(o.Budget, 2*time.Second)
@@ -122,7 +122,10 @@ func Setup(mgr manager.Manager, o Options) (webhook.Server, error) {
 	}
 	started := server.StartedChecker()
 	return server, mgr.AddReadyzCheck("admission", func(r *http.Request) error {
-		return errors.Join(served.ready(), started(r))
+		if err := served.ready(); err != nil {
+			return err
+		}
+		return started(r)
 	})
 }
 
