@@ -46,9 +46,16 @@ func newForecaster(o *Options) *forecaster {
 
 // warn says what a proposal would do, as far as that is known when the budget is spent.
 func (f *forecaster) warn(ctx context.Context, p engine.Proposal) []string {
+	out := &forecast{}
+	f.within(ctx, p, out)
+	return out.warnings()
+}
+
+// within judges a proposal until it is judged or the budget is spent. What has been begun
+// then is ended all the same, and nobody waits for it.
+func (f *forecaster) within(ctx context.Context, p engine.Proposal, out *forecast) {
 	ctx, cancel := context.WithTimeout(ctx, f.budget)
 	defer cancel()
-	out := &forecast{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -64,7 +71,6 @@ func (f *forecaster) warn(ctx context.Context, p engine.Proposal) []string {
 	case <-done:
 	case <-ctx.Done():
 	}
-	return out.warnings()
 }
 
 // judge takes the cheap steps first, then batch after batch until the time is over.

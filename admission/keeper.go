@@ -42,9 +42,6 @@ type keeper struct {
 
 	// last is the material that was last seen whole, for when the Secret is lost.
 	last material
-	// trustedFor and trustedSince tell for how long all configurations have held a bundle.
-	trustedFor   []byte
-	trustedSince time.Time
 }
 
 // NeedLeaderElection keeps it to one replica.
@@ -83,29 +80,36 @@ func (k *keeper) tend(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	secret, m, renew, err := k.read(ctx)
+	secret, err := k.client.CoreV1().Secrets(k.namespace).Get(ctx, k.secret, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		secret, err = nil, nil
+	}
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("reading Secret %s/%s: %w", k.namespace, k.secret, err)
 	}
 	now := k.now()
-	s := standing{now: now, trustedSince: k.since(configs, &m, now), renew: renew}
-	for i := range configs {
-		s.elsewhere = append(s.elsewhere, configs[i].trusted(k)...)
+	seen := sight{now: now, names: k.names}
+	if secret != nil {
+		seen.secret = secret.Data
 	}
-	next, changed, err := m.step(k.lifetimes, s, k.names, func() (*pair, *x509.Certificate, error) {
-		return mint(k.names, now, k.lifetimes.lifetime)
-	})
+	for i := range configs {
+		seen.bundles = append(seen.bundles, configs[i].bundles(k)...)
+	}
+	d, err := decide(k.lifetimes, seen, k.last, func() (*pair, *x509.Certificate, error) { return mint(k.names, now, k.lifetimes.lifetime) })
 	if err != nil {
 		return 0, err
 	}
-	if changed || secret == nil || renew {
-		if err := k.write(ctx, secret, &next); err != nil {
+	if d.spoilt != nil {
+		k.log.Error(d.spoilt, "a part of the Secret is not readable, and is made anew", "secret", k.namespace+"/"+k.secret)
+	}
+	if d.write {
+		if err := k.write(ctx, secret, &d.material); err != nil {
 			return 0, err
 		}
-		k.log.Info("wrote the certificate of the webhook", "secret", k.namespace+"/"+k.secret, "trusted", len(next.trusted), "renewing", next.next != nil)
+		k.log.Info("wrote the certificate of the webhook", "secret", k.namespace+"/"+k.secret, "trusted", len(d.material.trusted), "renewing", d.material.next != nil)
 	}
-	k.last = next
-	bundle, patched := bundleOf(next.trusted), false
+	k.last = d.material
+	bundle, patched := bundleOf(d.material.trusted), false
 	for i := range configs {
 		wrote, err := k.trust(ctx, &configs[i], bundle)
 		if err != nil {
@@ -113,48 +117,10 @@ func (k *keeper) tend(ctx context.Context) (time.Duration, error) {
 		}
 		patched = patched || wrote
 	}
-	if changed || patched {
+	if d.write || patched {
 		return 0, nil // what was written is looked at once more
 	}
-	s.renew = false
-	return max(0, min(lookEvery, next.due(k.lifetimes, s).Sub(k.now()))), nil
-}
-
-// since tells since when all configurations have held the CAs of the material.
-func (k *keeper) since(configs []configuration, m *material, now time.Time) time.Time {
-	bundle := bundleOf(m.trusted)
-	for i := range configs {
-		if !configs[i].holds(k, bundle) {
-			k.trustedFor = nil
-			return time.Time{}
-		}
-	}
-	if k.trustedFor == nil || !bytes.Equal(k.trustedFor, bundle) {
-		k.trustedFor, k.trustedSince = bundle, now
-	}
-	return k.trustedSince
-}
-
-// read reads the Secret. Where that is lost or spoilt, what was last seen is taken up
-// again and renewed: to delete the Secret is to ask for a new certificate.
-func (k *keeper) read(ctx context.Context) (secret *corev1.Secret, m material, renew bool, err error) {
-	secret, err = k.client.CoreV1().Secrets(k.namespace).Get(ctx, k.secret, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		secret = nil
-	case err != nil:
-		return nil, m, false, fmt.Errorf("reading Secret %s/%s: %w", k.namespace, k.secret, err)
-	default:
-		var spoilt error
-		if m, spoilt = readMaterial(secret.Data); spoilt != nil {
-			k.log.Error(spoilt, "a part of the Secret is not readable, and is made anew", "secret", k.namespace+"/"+k.secret)
-		}
-	}
-	now := k.now()
-	if !m.usable(m.serving, k.names, now) && k.last.usable(k.last.serving, k.names, now) {
-		return secret, k.last, k.last.next == nil, nil
-	}
-	return secret, m, false, nil
+	return max(0, min(lookEvery, d.due.Sub(k.now()))), nil
 }
 
 // write creates or updates the Secret, if nobody else did meanwhile.
@@ -169,7 +135,7 @@ func (k *keeper) write(ctx context.Context, secret *corev1.Secret, m *material) 
 		}, metav1.CreateOptions{FieldManager: model.FieldManager})
 	} else {
 		secret = secret.DeepCopy()
-		for _, key := range []string{servingCertKey, servingKeyKey, nextCertKey, nextKeyKey, trustKey} {
+		for _, key := range secretKeys {
 			delete(secret.Data, key)
 		}
 		if secret.Data == nil {
@@ -245,13 +211,12 @@ func (c *configuration) holds(k *keeper, bundle []byte) bool {
 	return true
 }
 
-// trusted are the CAs that its webhooks trust.
-func (c *configuration) trusted(k *keeper) []*x509.Certificate {
-	var all []*x509.Certificate
+// bundles are those of its webhooks.
+func (c *configuration) bundles(k *keeper) [][]byte {
+	var all [][]byte
 	for i := range c.clients {
 		if k.ours(&c.clients[i]) {
-			list, _ := certificatesOf(c.clients[i].CABundle) // what cannot be read trusts nobody
-			all = append(all, list...)
+			all = append(all, c.clients[i].CABundle)
 		}
 	}
 	return all

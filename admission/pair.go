@@ -18,7 +18,12 @@ const (
 	servingCertKey, servingKeyKey = "tls.crt", "tls.key"
 	nextCertKey, nextKeyKey       = "next.crt", "next.key"
 	trustKey                      = "ca.crt"
+	// sinceKey is since when all configurations have trusted the CA of next (RFC 3339).
+	sinceKey = "next.trusted-since"
 )
+
+// secretKeys are all of them.
+var secretKeys = []string{servingCertKey, servingKeyKey, nextCertKey, nextKeyKey, trustKey, sinceKey}
 
 // maxTrusted bounds how many CAs are trusted at once, however often somebody asks for a new one.
 const maxTrusted = 8
@@ -53,6 +58,8 @@ type material struct {
 	serving, next *pair
 	// trusted are the CAs that clients are told to trust: those of serving, of next, and of those that served before.
 	trusted []*x509.Certificate
+	// since is when all configurations were first seen to trust the CA of next; zero where they do not.
+	since time.Time
 }
 
 // readMaterial reads what a Secret holds. What is no certificate is left out, and comes back as an error.
@@ -78,6 +85,11 @@ func readMaterial(data map[string][]byte) (material, error) {
 		faults = append(faults, fmt.Errorf("%s: %w", trustKey, err))
 	}
 	m.trusted = trusted
+	if text := data[sinceKey]; len(text) > 0 {
+		if m.since, err = time.Parse(time.RFC3339Nano, string(text)); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", sinceKey, err))
+		}
+	}
 	return m, errors.Join(faults...)
 }
 
@@ -89,6 +101,9 @@ func (m *material) data() map[string][]byte {
 	}
 	if m.next != nil {
 		data[nextCertKey], data[nextKeyKey] = m.next.cert, m.next.key
+	}
+	if m.next != nil && !m.since.IsZero() {
+		data[sinceKey] = []byte(m.since.UTC().Format(time.RFC3339Nano))
 	}
 	return data
 }

@@ -1,7 +1,9 @@
 package admission
 
 import (
+	"bytes"
 	"crypto/x509"
+	"maps"
 	"slices"
 	"time"
 )
@@ -27,66 +29,81 @@ type lifetimes struct {
 	propagation time.Duration
 }
 
-// standing is what is known beside the Secret when the next step is chosen.
-type standing struct {
-	now time.Time
-	// trustedSince is since when all configurations have held the CAs of the material; zero where they do not.
-	trustedSince time.Time
-	// elsewhere are the CAs that configurations hold now. Where there are some and
-	// nothing is served by this Secret, a replica may still answer with a certificate that was lost here.
-	elsewhere []*x509.Certificate
-	// renew asks for a new certificate, whatever is left of the old.
-	renew bool
-}
-
-// step takes the material one step further, and tells whether it is to be written.
-// create makes a pair and its CA.
-func (m material) step(l lifetimes, s standing, names []string, create func() (*pair, *x509.Certificate, error)) (material, bool, error) {
-	was := m.data()
+// step takes the material one step further. renew asks for a new certificate, whatever is left of the
+// old; create makes a pair and its CA.
+func (m material) step(l lifetimes, seen sight, renew bool, create func() (*pair, *x509.Certificate, error)) (material, error) {
 	m.trusted = slices.Clone(m.trusted)
-	if !m.usable(m.next, names, s.now) {
+	serves, answered := m.usable(m.serving, seen.names, seen.now), false
+	if !serves {
+		// A replica may still answer under what is lost here, and what configurations trust stays trusted.
+		answered = m.recover(seen)
+		serves = m.usable(m.serving, seen.names, seen.now)
+	}
+	if !m.usable(m.next, seen.names, seen.now) {
 		m.next = nil
 	}
-	serves := m.usable(m.serving, names, s.now)
-	trusted := !s.trustedSince.IsZero() && s.now.Sub(s.trustedSince) >= l.propagation
+	m.heed(seen)
+	trusted := !m.since.IsZero() && seen.now.Sub(m.since) >= l.propagation
 	switch {
-	case m.next != nil && (trusted || m.serving != nil && !serves):
-		m.serving, m.next = m.next, nil
-	case m.next == nil && (!serves || s.renew || m.serving.leaf().NotAfter.Sub(s.now) <= l.renewBefore):
+	case m.next != nil && (trusted || !serves && !answered):
+		m.serving, m.next, m.since = m.next, nil, time.Time{}
+	case m.next == nil && (!serves || renew || m.serving.leaf().NotAfter.Sub(seen.now) <= l.renewBefore):
 		made, ca, err := create()
 		if err != nil {
-			return m, false, err
+			return m, err
 		}
-		m.add(made, ca, serves, s)
+		m.trusted = append(m.trusted, ca)
+		if serves || answered {
+			m.next = made
+		} else {
+			m.serving = made
+		}
 	}
-	m.prune(s.now)
-	return m, !sameData(was, m.data()), nil
+	m.prune(seen.now)
+	return m, nil
 }
 
-// add takes a new pair, to serve it later where somebody may be answered under another now.
-func (m *material) add(made *pair, ca *x509.Certificate, serves bool, s standing) {
-	lost := m.serving == nil && anyValid(s.elsewhere, s.now)
-	if lost {
-		m.trusted = append(m.trusted, s.elsewhere...)
+// heed notes since when all configurations have trusted the CA of next. The time is forgotten
+// when one of them does not, and when it lies ahead: a clock was set back.
+func (m *material) heed(seen sight) {
+	everywhere := m.next != nil && !slices.ContainsFunc(seen.bundles, func(bundle []byte) bool {
+		held, _ := certificatesOf(bundle) // what cannot be read trusts nobody
+		return !slices.ContainsFunc(held, func(ca *x509.Certificate) bool { return signs(ca, m.next) })
+	})
+	switch {
+	case !everywhere:
+		m.since = time.Time{}
+	case m.since.IsZero() || m.since.After(seen.now):
+		m.since = seen.now
 	}
-	m.trusted = append(m.trusted, ca)
-	if serves || lost {
-		m.next = made
-	} else {
-		m.serving = made
+}
+
+// recover trusts what configurations trust, and tells whether somebody may be answered
+// under any of that: the CA of next is not among these.
+func (m *material) recover(seen sight) bool {
+	valid := false
+	for _, bundle := range seen.bundles {
+		held, _ := certificatesOf(bundle)
+		for _, ca := range held {
+			if seen.now.Before(ca.NotAfter) {
+				m.trusted = append(m.trusted, ca)
+				valid = valid || !signs(ca, m.next)
+			}
+		}
 	}
+	return valid
 }
 
 // due is when the next step is, at the latest.
-func (m *material) due(l lifetimes, s standing) time.Time {
-	at := s.now.Add(l.lifetime)
+func (m *material) due(l lifetimes, now time.Time) time.Time {
+	at := now.Add(l.lifetime)
 	earlier := func(t time.Time) {
 		if t.Before(at) {
 			at = t
 		}
 	}
-	if m.next != nil && !s.trustedSince.IsZero() {
-		earlier(s.trustedSince.Add(l.propagation))
+	if m.next != nil && !m.since.IsZero() {
+		earlier(m.since.Add(l.propagation))
 	}
 	if m.serving != nil && m.next == nil {
 		earlier(m.serving.leaf().NotAfter.Add(-l.renewBefore))
@@ -97,18 +114,55 @@ func (m *material) due(l lifetimes, s standing) time.Time {
 	return at
 }
 
-func anyValid(list []*x509.Certificate, now time.Time) bool {
-	return slices.ContainsFunc(list, func(c *x509.Certificate) bool { return now.Before(c.NotAfter) })
+func sameData(a, b map[string][]byte) bool {
+	return maps.EqualFunc(a, b, bytes.Equal)
 }
 
-func sameData(a, b map[string][]byte) bool {
-	if len(a) != len(b) {
-		return false
+// sight is what the keeper sees when it decides.
+type sight struct {
+	now   time.Time
+	names []string
+	// secret is what the Secret holds, nil where there is none.
+	secret map[string][]byte
+	// bundles are the CAs in each webhook of each configuration.
+	bundles [][]byte
+}
+
+// decision is what the keeper is to do: first to write the material where it says so, then to have all webhooks trust its CAs.
+type decision struct {
+	material material
+	write    bool
+	// due is when the next decision is due, at the latest.
+	due time.Time
+	// spoilt is what of the Secret cannot be read.
+	spoilt error
+}
+
+// decide takes the next step. Where the Secret is lost or spoilt, what was last seen whole is taken up again and
+// renewed: to delete the Secret is to ask for a new certificate.
+func decide(l lifetimes, seen sight, last material, create func() (*pair, *x509.Certificate, error)) (decision, error) {
+	var d decision
+	m, spoilt := readMaterial(seen.secret)
+	d.spoilt = spoilt
+	lost := !m.usable(m.serving, seen.names, seen.now) && last.usable(last.serving, seen.names, seen.now)
+	if lost {
+		m = last
 	}
-	for key, value := range a {
-		if other, ok := b[key]; !ok || string(other) != string(value) {
-			return false
+	next, err := m.step(l, seen, lost && m.next == nil, create)
+	if err != nil {
+		return d, err
+	}
+	d.material, d.write, d.due = next, seen.secret == nil || !sameData(ours(seen.secret), next.data()), next.due(l, seen.now)
+	return d, nil
+}
+
+// ours are the keys of a Secret that palisade writes.
+func ours(data map[string][]byte) map[string][]byte {
+	kept := map[string][]byte{}
+	for _, key := range secretKeys {
+		if value, ok := data[key]; ok {
+			kept[key] = value
 		}
 	}
-	return true
+	return kept
 }

@@ -27,6 +27,8 @@ type Basis struct {
 	// always are the namespaces that every batch needs: the cluster's own and the mesh's.
 	always map[string]bool
 
+	places places
+
 	lock sync.Mutex
 	// matched remembers which namespaces a selector matches, by its key.
 	matched map[string][]string
@@ -42,7 +44,7 @@ type neighbours struct {
 
 // NewBasis prepares a snapshot, which must not be changed any more.
 func NewBasis(s *Snapshot, given Given) *Basis {
-	b := &Basis{snapshot: s, matched: map[string][]string{}}
+	b := &Basis{snapshot: s, places: newPlaces(s), matched: map[string][]string{}}
 	b.cluster, b.Problems = intent.Facts(s, given)
 	b.always = map[string]bool{metav1.NamespaceSystem: true, b.cluster.DNS.Namespace: true, b.cluster.Mesh.Namespace: true, b.cluster.Mesh.RootNamespace: true}
 	for i := range s.Profiles {
@@ -191,31 +193,80 @@ func (b *Basis) around(batch []string) (near map[string]bool, partial bool) {
 }
 
 // narrow is the part of a snapshot that lies in some namespaces, with the
-// workloads of all others by which presets and control planes are found.
+// workloads of all others by which presets and control planes are found. The snapshot
+// differs from that of the basis in palisade's own kinds at most.
 func (b *Basis) narrow(s *Snapshot, near map[string]bool) *Snapshot {
 	out := *s
 	homes := make(map[string]bool, len(near))
-	out.Workloads = kept(s.Workloads, func(w *model.Workload) bool {
-		if near[w.ID.Namespace] || intent.IsInfrastructure(w) {
-			homes[w.ID.Namespace] = true
-			return true
-		}
-		return false
-	})
+	for _, i := range b.places.infrastructure {
+		homes[s.Workloads[i].ID.Namespace] = true
+	}
 	out.Namespaces = kept(s.Namespaces, func(n *model.Namespace) bool { return near[n.Name] || homes[n.Name] })
-	out.Pods = kept(s.Pods, func(w *model.Workload) bool { return near[w.ID.Namespace] })
-	out.Services = kept(s.Services, func(v *model.Service) bool { return near[v.Namespace] })
+	names := slices.Sorted(maps.Keys(near))
+	out.Workloads = taken(s.Workloads, b.places.workloads, names)
+	for _, i := range b.places.infrastructure {
+		if !near[s.Workloads[i].ID.Namespace] {
+			out.Workloads = append(out.Workloads, s.Workloads[i])
+		}
+	}
+	slices.SortFunc(out.Workloads, func(a, b model.Workload) int { return model.CompareWorkloadIDs(a.ID, b.ID) })
+	out.Pods = taken(s.Pods, b.places.pods, names)
+	out.Services = taken(s.Services, b.places.services, names)
+	out.Objects = slices.Concat(taken(s.Objects, b.places.objects, []string{""}), taken(s.Objects, b.places.objects, names), taken(s.Objects, b.places.trees, names))
 	out.Rules = kept(s.Rules, func(v *v1alpha1.TrafficRule) bool { return near[v.Namespace] })
 	out.ExternalAccess = kept(s.ExternalAccess, func(v *v1alpha1.ExternalAccess) bool { return near[v.Namespace] })
 	out.Exemptions = kept(s.Exemptions, func(v *v1alpha1.Exemption) bool { return near[v.Namespace] })
-	out.Objects = kept(s.Objects, func(o *model.Object) bool {
-		ref := o.Ref()
-		if ref.Namespace == "" {
-			return ref.Kind != "Namespace" || ref.Group() != "" || near[ref.Name]
-		}
-		return near[ref.Namespace]
-	})
 	return &out
+}
+
+// places tells where in the lists of a snapshot the things of each namespace are.
+type places struct {
+	workloads, pods, services, objects map[string][]int
+	// trees are the Namespaces among the objects, by their names.
+	trees map[string][]int
+	// infrastructure are the workloads that matter to every namespace.
+	infrastructure []int
+}
+
+func newPlaces(s *Snapshot) places {
+	p := places{
+		workloads: placed(s.Workloads, func(w *model.Workload) string { return w.ID.Namespace }),
+		pods:      placed(s.Pods, func(w *model.Workload) string { return w.ID.Namespace }),
+		services:  placed(s.Services, func(v *model.Service) string { return v.Namespace }),
+		objects:   map[string][]int{}, trees: map[string][]int{},
+	}
+	for i := range s.Objects {
+		if ref := s.Objects[i].Ref(); ref.Kind == "Namespace" && ref.Group() == "" {
+			p.trees[ref.Name] = append(p.trees[ref.Name], i)
+		} else {
+			p.objects[ref.Namespace] = append(p.objects[ref.Namespace], i)
+		}
+	}
+	for i := range s.Workloads {
+		if intent.IsInfrastructure(&s.Workloads[i]) {
+			p.infrastructure = append(p.infrastructure, i)
+		}
+	}
+	return p
+}
+
+func placed[T any](list []T, namespace func(*T) string) map[string][]int {
+	places := map[string][]int{}
+	for i := range list {
+		name := namespace(&list[i])
+		places[name] = append(places[name], i)
+	}
+	return places
+}
+
+func taken[T any](list []T, places map[string][]int, names []string) []T {
+	var out []T
+	for _, name := range names {
+		for _, i := range places[name] {
+			out = append(out, list[i])
+		}
+	}
+	return out
 }
 
 func kept[T any](list []T, keep func(*T) bool) []T {

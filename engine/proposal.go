@@ -16,7 +16,7 @@ import (
 
 // batchSize is how many namespaces are judged at once: some tenths of a second, so
 // that whoever waits for a judgement can stop after any of them.
-const batchSize = 25
+const batchSize = 40
 
 // Proposal is one object of palisade's own kinds that somebody wants to create
 // (Old is nil), to change, or to delete (New is nil). Both are pointers to the
