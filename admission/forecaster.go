@@ -164,6 +164,9 @@ func enforces(p *v1alpha1.SecurityProfile) bool {
 	return p != nil && p.Spec.Enforcement != v1alpha1.EnforcementObserve
 }
 
+// shownBreaks is how many connections are named that would break: the others are counted.
+const shownBreaks = 6
+
 // forecast gathers what is said of one proposal, while somebody may be reading it already.
 type forecast struct {
 	lock sync.Mutex
@@ -251,8 +254,12 @@ func (o *forecast) warnings() []string {
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	all := slices.Clone(o.said)
-	for _, text := range slices.Sorted(maps.Keys(o.breaks)) {
-		all = append(all, warning{rank: rankBreak, code: "impact", text: "would break: " + text})
+	for i, text := range slices.Sorted(maps.Keys(o.breaks)) {
+		if left := len(o.breaks) - i; i >= shownBreaks && left > 1 {
+			all = append(all, warning{rank: rankBreak, text: fmt.Sprintf("would break: %d more connections; %s", left, seePlan)})
+			break
+		}
+		all = append(all, warning{rank: rankBreak, text: "would break: " + text})
 	}
 	notices := slices.Clone(o.early)
 	if o.batches > 0 {
@@ -275,9 +282,16 @@ func (o *forecast) warnings() []string {
 	}
 	if o.closes > 0 {
 		all = append(all, warning{rank: rankCloses, text: fmt.Sprintf(
-			"%s: %d ports behind Services would be closed to clients that no rule names; nothing that was read tells of a use: %s", o.ref, o.closes, seePlan)})
+			"%s: %s behind Services would be closed to clients that no rule names; nothing that was read tells of a use; %s", o.ref, ports(o.closes), seePlan)})
 	}
 	return worded(all, o.unknown())
+}
+
+func ports(n int) string {
+	if n == 1 {
+		return "1 port"
+	}
+	return fmt.Sprintf("%d ports", n)
 }
 
 // unknown says what was not judged, and why.

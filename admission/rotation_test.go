@@ -286,7 +286,7 @@ func (w *world) verify(bundle []byte, p *pair) error {
 const roundsVariable = "PALISADE_ROTATION_WORLDS"
 
 func TestNoRequestFailsWhateverHappensWhileTheCertificateIsRenewed(t *testing.T) {
-	rounds := 20
+	rounds := 12
 	if text := os.Getenv(roundsVariable); text != "" {
 		n, err := strconv.Atoi(text)
 		require.NoError(t, err)

@@ -14,9 +14,12 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// maxNeighbours is how many other namespaces are looked at with a batch. A selector
-// that matches more is no neighbourhood, and is said to be looked at in part.
-const maxNeighbours = 50
+// A selector that matches more than maxNeighbours other namespaces is no neighbourhood, and
+// is said to be looked at in part. maxNear bounds what is looked at with one batch.
+const (
+	maxNeighbours = 50
+	maxNear       = 5 * batchSize
+)
 
 // Basis is what proposals to one snapshot have in common. It is safe for concurrent use.
 type Basis struct {
@@ -178,11 +181,10 @@ func (b *Basis) around(batch []string) (near map[string]bool, partial bool) {
 	for _, name := range batch {
 		near[name] = true
 	}
-	budget := len(near) + maxNeighbours
 	for _, name := range batch {
 		partial = partial || links.wide[name]
 		for _, other := range slices.Sorted(maps.Keys(links.of[name])) {
-			if !near[other] && len(near) >= budget {
+			if !near[other] && len(near) >= maxNear {
 				partial = true
 				continue
 			}

@@ -49,6 +49,27 @@ spec:
       containers:
       - {name: c, image: registry.example/c, ports: [{name: http, containerPort: 8080}], env: [{name: API_URL, value: "http://api:80/v1"}]}`
 
+	clusterDNS = `
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {k8s-app: kube-dns}
+  ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]`
+
+	clusterResolver = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: coredns, namespace: kube-system}
+spec:
+  selector: {matchLabels: {k8s-app: kube-dns}}
+  template:
+    metadata: {labels: {k8s-app: kube-dns}}
+    spec:
+      containers:
+      - {name: coredns, image: registry.example/coredns, ports: [{name: dns, containerPort: 53, protocol: UDP}, {name: dns-tcp, containerPort: 53, protocol: TCP}]}`
+
 	shopService = `
 apiVersion: v1
 kind: Service
@@ -72,7 +93,7 @@ func (s *server) tryCreate(t *testing.T, o *object) ([]string, error) {
 
 func TestAdmissionWarnsOfWhatDependsOnTheClusterAndRefusesWhatNeverCanBe(t *testing.T) {
 	s := newServer(t)
-	s.given(t, []*object{namespace("adm-shop"),
+	s.given(t, []*object{namespace("adm-shop"), manifest(t, clusterDNS), manifest(t, clusterResolver),
 		manifest(t, strings.ReplaceAll(shopWorkloads, "NAME", "api")), manifest(t, strings.ReplaceAll(shopWorkloads, "NAME", "web")), manifest(t, shopService)})
 	stored := manifest(t, strings.Replace(neverRightRule, "NAMESPACE", "adm-shop", 1)) // stored before anybody could refuse it
 	_, err := s.apply(t, "kubectl", stored, false)
