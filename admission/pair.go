@@ -18,8 +18,8 @@ const (
 	servingCertKey, servingKeyKey = "tls.crt", "tls.key"
 	nextCertKey, nextKeyKey       = "next.crt", "next.key"
 	trustKey                      = "ca.crt"
-	// sinceKey is since when all configurations have trusted the CA of next (RFC 3339).
-	sinceKey = "next.trusted-since"
+	// sinceKey is since when all configurations have trusted the CA of next; where there is no next, since when tls.crt is to be served (RFC 3339).
+	sinceKey = "since"
 )
 
 // secretKeys are all of them.
@@ -58,7 +58,8 @@ type material struct {
 	serving, next *pair
 	// trusted are the CAs that clients are told to trust: those of serving, of next, and of those that served before.
 	trusted []*x509.Certificate
-	// since is when all configurations were first seen to trust the CA of next; zero where they do not.
+	// since is when all configurations were first seen to trust the CA of next; zero where they
+	// do not. Where there is no next, it is when serving came into its place; zero for the first.
 	since time.Time
 }
 
@@ -102,7 +103,7 @@ func (m *material) data() map[string][]byte {
 	if m.next != nil {
 		data[nextCertKey], data[nextKeyKey] = m.next.cert, m.next.key
 	}
-	if m.next != nil && !m.since.IsZero() {
+	if !m.since.IsZero() {
 		data[sinceKey] = []byte(m.since.UTC().Format(time.RFC3339Nano))
 	}
 	return data
@@ -157,11 +158,13 @@ func signs(ca *x509.Certificate, p *pair) bool {
 	return p != nil && p.leaf().CheckSignatureFrom(ca) == nil
 }
 
-// prune drops CAs that have expired, and the oldest of too many; never those of serving and next.
-func (m *material) prune(now time.Time) {
+// prune drops CAs that have expired, those under which nobody has served for long
+// enough, and the oldest of too many; never those of serving and next.
+func (m *material) prune(now time.Time, retire time.Duration) {
 	var kept []*x509.Certificate
+	retired := m.serving != nil && m.next == nil && !m.since.IsZero() && now.Sub(m.since) >= retire
 	for _, ca := range m.trusted {
-		if now.Before(ca.NotAfter) && !slices.ContainsFunc(kept, ca.Equal) {
+		if now.Before(ca.NotAfter) && !slices.ContainsFunc(kept, ca.Equal) && (!retired || signs(ca, m.serving)) {
 			kept = append(kept, ca)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 //	  steady  A                  a
 //	  1       A B                a                  b         B is trusted before anybody serves b
 //	  2       A B                b                            once all configurations have had B for a while
-//	  steady  B                  b                            when A has expired
+//	  steady  B                  b                            when nobody has served a for long enough
 //
 // cert-controller, which makes the certificates, has a controller as well. It puts
 // the new CA in the old one's place at once: until every replica has the new
@@ -27,6 +27,8 @@ type lifetimes struct {
 	lifetime, renewBefore time.Duration
 	// propagation is how long API servers may take to learn of a changed configuration.
 	propagation time.Duration
+	// retire is how long a CA stays trusted after a certificate by another has come into the place of its own.
+	retire time.Duration
 }
 
 // step takes the material one step further. renew asks for a new certificate, whatever is left of the
@@ -46,7 +48,7 @@ func (m material) step(l lifetimes, seen sight, renew bool, create func() (*pair
 	trusted := !m.since.IsZero() && seen.now.Sub(m.since) >= l.propagation
 	switch {
 	case m.next != nil && (trusted || !serves && !answered):
-		m.serving, m.next, m.since = m.next, nil, time.Time{}
+		m.serving, m.next, m.since = m.next, nil, seen.now
 	case m.next == nil && (!serves || renew || m.serving.leaf().NotAfter.Sub(seen.now) <= l.renewBefore):
 		made, ca, err := create()
 		if err != nil {
@@ -54,26 +56,32 @@ func (m material) step(l lifetimes, seen sight, renew bool, create func() (*pair
 		}
 		m.trusted = append(m.trusted, ca)
 		if serves || answered {
-			m.next = made
+			m.next, m.since = made, time.Time{}
 		} else {
 			m.serving = made
 		}
 	}
-	m.prune(seen.now)
+	m.prune(seen.now, l.retire)
 	return m, nil
 }
 
 // heed notes since when all configurations have trusted the CA of next. The time is forgotten
 // when one of them does not, and when it lies ahead: a clock was set back.
 func (m *material) heed(seen sight) {
-	everywhere := m.next != nil && !slices.ContainsFunc(seen.bundles, func(bundle []byte) bool {
+	if m.since.After(seen.now) {
+		m.since = seen.now
+	}
+	if m.next == nil {
+		return
+	}
+	everywhere := !slices.ContainsFunc(seen.bundles, func(bundle []byte) bool {
 		held, _ := certificatesOf(bundle) // what cannot be read trusts nobody
 		return !slices.ContainsFunc(held, func(ca *x509.Certificate) bool { return signs(ca, m.next) })
 	})
 	switch {
 	case !everywhere:
 		m.since = time.Time{}
-	case m.since.IsZero() || m.since.After(seen.now):
+	case m.since.IsZero():
 		m.since = seen.now
 	}
 }
@@ -107,6 +115,9 @@ func (m *material) due(l lifetimes, now time.Time) time.Time {
 	}
 	if m.serving != nil && m.next == nil {
 		earlier(m.serving.leaf().NotAfter.Add(-l.renewBefore))
+	}
+	if m.serving != nil && m.next == nil && !m.since.IsZero() && len(m.trusted) > 1 {
+		earlier(m.since.Add(l.retire))
 	}
 	for _, ca := range m.trusted {
 		earlier(ca.NotAfter)

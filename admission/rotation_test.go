@@ -116,7 +116,7 @@ type secretNews struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, random: mathrand.New(mathrand.NewPCG(seed, 1)), now: noon, served: map[string]bool{}, verified: map[string]error{},
-		lifetimes: lifetimes{lifetime: 120 * time.Second, renewBefore: 80 * time.Second, propagation: 10 * time.Second},
+		lifetimes: lifetimes{lifetime: 120 * time.Second, renewBefore: 80 * time.Second, propagation: 10 * time.Second, retire: 20 * time.Second},
 		bundles:   make([][]byte, 2), servers: make([][]heard, 3), replicas: make([]follows, 3),
 	}
 	for i := range w.servers {
@@ -363,7 +363,7 @@ func TestACertificateOfTheLibraryServesItsNamesAndHasNoKeyOfItsCA(t *testing.T) 
 }
 
 func TestTheFirstCertificateServesAtOnceAndALostOneWaitsForItsCA(t *testing.T) {
-	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute}
+	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute, retire: time.Hour}
 	create := func() (*pair, *x509.Certificate, error) { return quickPair(testNames, noon, time.Hour) }
 	var last material
 	first, err := decide(l, sight{now: noon, names: testNames, bundles: [][]byte{nil}}, last, create)
@@ -393,7 +393,7 @@ func TestTheFirstCertificateServesAtOnceAndALostOneWaitsForItsCA(t *testing.T) {
 }
 
 func TestRenewalDoesNotWaitForAConfigurationPastTheEndOfTheOldCertificate(t *testing.T) {
-	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute}
+	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute, retire: time.Hour}
 	now := noon
 	create := func() (*pair, *x509.Certificate, error) { return quickPair(testNames, now, time.Hour) }
 	var last material
@@ -420,7 +420,7 @@ func FuzzSecret(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(p.cert, p.key, bundleOf([]*x509.Certificate{ca}), p.cert, p.key)
 	f.Add([]byte("x"), []byte{}, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), p.cert, []byte("y"))
-	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute}
+	l := lifetimes{lifetime: time.Hour, renewBefore: 20 * time.Minute, propagation: time.Minute, retire: time.Hour}
 	f.Fuzz(func(t *testing.T, cert, key, trust, nextCert, nextKey []byte) {
 		data := map[string][]byte{servingCertKey: cert, servingKeyKey: key, trustKey: trust, nextCertKey: nextCert, nextKeyKey: nextKey}
 		var last material

@@ -57,6 +57,8 @@ type Options struct {
 	Lifetime, RenewBefore time.Duration
 	// Propagation is how long a new CA is trusted before anybody serves by it: API servers learn of a changed configuration by a watch (1 min).
 	Propagation time.Duration
+	// Retire is how long a CA stays trusted after the certificate by the next is there to be served (1 h): replicas learn of that by a watch.
+	Retire time.Duration
 
 	Log logr.Logger
 	// Metrics is where the metrics are registered; controller-runtime's registry where it is nil.
@@ -75,6 +77,7 @@ func (o *Options) complete() error {
 	o.Lifetime = cmp.Or(o.Lifetime, 90*24*time.Hour)
 	o.RenewBefore = cmp.Or(o.RenewBefore, o.Lifetime/3)
 	o.Propagation = cmp.Or(o.Propagation, time.Minute)
+	o.Retire = cmp.Or(o.Retire, time.Hour)
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -111,7 +114,7 @@ func Setup(mgr manager.Manager, o Options) (webhook.Server, error) {
 	keep := &keeper{
 		client: client, log: o.Log, now: o.Clock, namespace: o.Namespace, secret: o.Secret, config: o.ConfigName, service: o.Service,
 		names:     append([]string{o.Service + "." + o.Namespace + ".svc", o.Service + "." + o.Namespace}, o.ExtraNames...),
-		lifetimes: lifetimes{lifetime: o.Lifetime, renewBefore: o.RenewBefore, propagation: o.Propagation}, changed: changed,
+		lifetimes: lifetimes{lifetime: o.Lifetime, renewBefore: o.RenewBefore, propagation: o.Propagation, retire: o.Retire}, changed: changed,
 	}
 	keep.watch = func(ctx context.Context) { watchConfigurations(ctx, client, o.ConfigName, func() { poke(changed) }) }
 	follow := &follower{client: client, namespace: o.Namespace, secret: o.Secret, served: served, log: o.Log, changed: func() { poke(changed) }}

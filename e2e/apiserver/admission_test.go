@@ -269,7 +269,7 @@ func (o *watcher) fewest(w *webhook) int {
 func TestTheCertificateIsRenewedUnderRequestsAndNoneFails(t *testing.T) {
 	s := newServer(t)
 	s.given(t, []*object{labelled("adm-busy", "palisade.floe.dev/admission", "strict")})
-	w := startWebhook(t, s, 3, "--lifetime", "20s", "--renew-before", "15s", "--propagation", "2s")
+	w := startWebhook(t, s, 3, "--blind", "--lifetime", "20s", "--renew-before", "15s", "--propagation", "2s")
 	w.trusted(t, s, "adm-busy")
 	seen := &watcher{leaves: map[int]map[string]bool{}}
 	ctx, stop := context.WithCancel(t.Context())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,15 @@ func startWebhook(t *testing.T, s *server, replicas int, args ...string) *webhoo
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = w.balancer.Close() })
 	go w.balance()
-	kubeconfig := writeKubeconfig(t)
+	as := ""
+	if slices.Contains(args, "--blind") { // then it needs no more than its own rights
+		as = "system:serviceaccount:" + systemNamespace + ":palisade"
+		for _, o := range read(t, []string{filepath.Join(root, "admission/testdata/rbac.yaml")}) {
+			_, err := s.apply(t, "helm", o, false)
+			require.NoError(t, err)
+		}
+	}
+	kubeconfig := writeKubeconfig(t, as)
 	for range replicas {
 		r := &replica{port: freePort(t), health: freePort(t), metrics: freePort(t), output: &lockedBuffer{}, ended: make(chan struct{})}
 		r.command = exec.Command(program, append([]string{
@@ -246,12 +255,13 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func writeKubeconfig(t *testing.T) string {
+// writeKubeconfig writes one for the administrator, or for somebody that he acts as.
+func writeKubeconfig(t *testing.T, as string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	c := clientcmdapi.NewConfig()
 	c.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthorityData: config.CAData}
-	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}
+	c.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: config.CertData, ClientKeyData: config.KeyData, Impersonate: as}
 	c.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	c.CurrentContext = "test"
 	require.NoError(t, clientcmd.WriteToFile(*c, path))

@@ -45,6 +45,7 @@ func run(ctx context.Context) error {
 	flags.DurationVar(&o.Lifetime, "lifetime", time.Hour, "")
 	flags.DurationVar(&o.RenewBefore, "renew-before", 30*time.Minute, "")
 	flags.DurationVar(&o.Propagation, "propagation", time.Second, "")
+	flags.DurationVar(&o.Retire, "retire", 3*time.Second, "")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return err
 	}
