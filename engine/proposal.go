@@ -15,8 +15,12 @@ import (
 )
 
 // batchSize is how many namespaces are judged at once: some tenths of a second, so
-// that whoever waits for a judgement can stop after any of them.
-const batchSize = 40
+// that whoever waits for a judgement can stop after any of them. The first are fewer, so
+// that something is known soon.
+const (
+	firstBatch = 8
+	batchSize  = 40
+)
 
 // Proposal is one object of palisade's own kinds that somebody wants to create
 // (Old is nil), to change, or to delete (New is nil). Both are pointers to the
@@ -66,7 +70,7 @@ func (b *Basis) Propose(p Proposal, o Options) *Proposed {
 	if out.Ref.Kind == "SecurityProfile" {
 		out.Governed, out.Governs = intent.Governing(out.before, b.cluster), intent.Governing(out.after, b.cluster)
 		out.after = enforcing(out.after, out.Ref.Name)
-		out.Batches = slices.Collect(slices.Chunk(out.turned(), batchSize))
+		out.Batches = batches(out.turned())
 		return out
 	}
 	out.before, out.after = enforcing(out.before, ""), enforcing(out.after, "")
@@ -81,13 +85,21 @@ func (b *Basis) Propose(p Proposal, o Options) *Proposed {
 		}
 	}
 	delete(peers, out.home)
-	for batch := range slices.Chunk(slices.Sorted(maps.Keys(peers)), batchSize) {
+	for _, batch := range batches(slices.Sorted(maps.Keys(peers))) {
 		out.Batches = append(out.Batches, append([]string{out.home}, batch...))
 	}
 	if len(out.Batches) == 0 {
 		out.Batches = [][]string{{out.home}}
 	}
 	return out
+}
+
+// batches parts namespaces into what is judged at once.
+func batches(names []string) [][]string {
+	if len(names) <= firstBatch {
+		return slices.Collect(slices.Chunk(names, firstBatch))
+	}
+	return append([][]string{names[:firstBatch]}, slices.Collect(slices.Chunk(names[firstBatch:], batchSize))...)
 }
 
 // turned are the namespaces that a profile governs or ties for, before or after, and those that its coming and going changes.

@@ -168,10 +168,10 @@ func TestManyBatchesTogetherSayWhatTheWholeClusterSays(t *testing.T) {
 		proposal Proposal
 		batches  int
 	}{
-		"a profile of all":           {free, Proposal{New: &s.Profiles[0]}, 3},
-		"a rule for everybody":       {s, Proposal{New: everybody}, 3},
-		"a rule that matches nobody": {s, Proposal{New: nobody}, 3},
-		"a rule for everybody, gone": {lay(s, refOf(everybody), everybody), Proposal{Old: everybody}, 3},
+		"a profile of all":           {free, Proposal{New: &s.Profiles[0]}, 4},
+		"a rule for everybody":       {s, Proposal{New: everybody}, 4},
+		"a rule that matches nobody": {s, Proposal{New: nobody}, 4},
+		"a rule for everybody, gone": {lay(s, refOf(everybody), everybody), Proposal{Old: everybody}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := NewBasis(c.snapshot, Given{Mesh: "none"}).Propose(c.proposal, Options{Now: proposedAt})
