@@ -93,7 +93,17 @@ func TestWhatDependsOnTheClusterIsAWarning(t *testing.T) {
 		},
 		"the port of the Service": {
 			is:   strings.Replace(webToAPI, "port: http", "port: 80", 1),
-			want: []string{"RulePortIsServicePort: TrafficRule shop/api spec.ports[0].port: "},
+			want: []string{"RulePortIsServicePort: TrafficRule shop/api spec.ports[0].port: "}, never: []string{"no container of these"},
+		},
+		"a number that no container declares": {
+			is:    strings.Replace(webToAPI, "port: http", "port: 9999", 1),
+			want:  []string{"PortUndeclared: TrafficRule shop/api spec.ports[0].port: no container of these workloads declares port 9999/TCP; Deployment shop/api declares 8080/TCP", "unless they listen there without declaring it"},
+			never: []string{"RulePortIsServicePort"},
+		},
+		"a number within a range, and one of workloads that declare nothing": {
+			cluster: []string{shops},
+			is:      strings.NewReplacer("to: {matchLabels: {app: api}}", "to: {}", "port: http", "port: 9999").Replace(webToAPI),
+			never:   []string{"declares port"},
 		},
 		"a rule without fault under a profile": {
 			cluster: []string{shops}, is: webToAPI,

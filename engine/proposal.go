@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/intent"
@@ -35,8 +37,9 @@ type Proposed struct {
 	// Ref names the object.
 	Ref           model.Ref
 	before, after *Snapshot
-	// home is the namespace of the object, empty for a profile.
-	home string
+	// home is the namespace of the object, empty for a profile; object is the one that is wanted, or nil.
+	home   string
+	object any
 	// Governed and Governs tell, before and after, which profiles are of the highest priority in each namespace.
 	Governed, Governs map[string][]string
 	// Batches are the namespaces that the proposal concerns, parted into what is judged at once.
@@ -64,7 +67,7 @@ func (b *Basis) Propose(p Proposal, o Options) *Proposed {
 	if some == nil {
 		some = p.Old
 	}
-	out := &Proposed{basis: b, options: o}
+	out := &Proposed{basis: b, options: o, object: p.New}
 	out.Ref, out.home = refOf(some), refOf(some).Namespace
 	out.before, out.after = lay(b.snapshot, out.Ref, p.Old), lay(b.snapshot, out.Ref, p.New)
 	if out.Ref.Kind == "SecurityProfile" {
@@ -123,12 +126,12 @@ func (p *Proposed) IsSystem(namespace string) bool {
 // Notice looks for problems and findings of the intent in a batch, which takes milliseconds.
 func (p *Proposed) Notice(batch []string) []model.Problem {
 	near, _ := p.basis.around(batch)
-	notices := func(s *Snapshot) []model.Problem {
+	resolve := func(s *Snapshot) intent.Result {
 		dialect := mesh.New(p.basis.cluster.Mesh, p.basis.cluster.Domain)
-		r := intent.Resolve(p.basis.narrow(s, near), p.basis.cluster, dialect, p.options.Now)
-		return noticesOf(r.Problems, r.Findings)
+		return intent.Resolve(p.basis.narrow(s, near), p.basis.cluster, dialect, p.options.Now)
 	}
-	return p.fresh(notices(p.before), notices(p.after))
+	was, is := resolve(p.before), resolve(p.after)
+	return p.fresh(noticesOf(was.Problems, was.Findings), noticesOf(is.Problems, is.Findings), is.Model)
 }
 
 // Judge takes a batch through all stages, with and without the proposal.
@@ -136,7 +139,7 @@ func (p *Proposed) Judge(batch []string) Judged {
 	near, partial := p.basis.around(batch)
 	was := run(p.basis.narrow(p.before, near), p.basis.cluster, nil, p.options)
 	is := run(p.basis.narrow(p.after, near), p.basis.cluster, nil, p.options)
-	out := Judged{Partial: partial, Notices: p.fresh(noticesOf(was.Problems, was.Findings), noticesOf(is.Problems, is.Findings))}
+	out := Judged{Partial: partial, Notices: p.fresh(noticesOf(was.Problems, was.Findings), noticesOf(is.Problems, is.Findings), is.Model)}
 
 	m := peers(is.Model, Workloads)
 	before, after, _ := States(m, was.Plan.After(m.Existing, false), is.Plan.After(m.Existing, false))
@@ -154,13 +157,78 @@ func (p *Proposed) Judge(batch []string) Judged {
 
 // fresh are the notices of the object itself, and those of others that are new.
 // What a narrowed view cannot tell of other profiles is left out.
-func (p *Proposed) fresh(before, after []model.Problem) []model.Problem {
-	return slices.DeleteFunc(after, func(n model.Problem) bool {
+func (p *Proposed) fresh(before, after []model.Problem, m *model.Model) []model.Problem {
+	notices := slices.DeleteFunc(after, func(n model.Problem) bool {
 		if n.Subject == p.Ref {
 			return false
 		}
 		return n.Code == "ProfileGovernsNothing" || slices.Contains(before, n)
 	})
+	for _, n := range p.undeclared(m) {
+		if !slices.ContainsFunc(notices, func(o model.Problem) bool { return o.Subject == n.Subject && o.Field == n.Field }) {
+			notices = append(notices, n) // that it is a Service's port says more
+		}
+	}
+	return notices
+}
+
+// undeclared are the ports by number that none of the workloads declares which
+// the proposed object chooses, though all of them declare some. Nothing demands that a
+// container declare its ports, so this is no finding, and worth a look when the number is written.
+func (p *Proposed) undeclared(m *model.Model) []model.Problem {
+	var selector *metav1.LabelSelector
+	var ports []v1alpha1.RulePort
+	switch o := p.object.(type) {
+	case *v1alpha1.TrafficRule:
+		selector, ports = &o.Spec.To, o.Spec.Ports
+	case *v1alpha1.Exemption:
+		selector, ports = &o.Spec.Workloads, o.Spec.Ports
+	default:
+		return nil
+	}
+	var declared []model.NamedPort
+	workloads := m.WorkloadsIn(p.home)
+	for i := range workloads {
+		if w := &workloads[i]; model.Matches(selector, w.Labels) {
+			own := w.ContainerPorts()
+			if len(own) == 0 {
+				return nil
+			}
+			declared = append(declared, own...)
+		}
+	}
+	var notices []model.Problem
+	for i := range ports {
+		port := &ports[i]
+		if port.Port.Type != intstr.Int || len(declared) == 0 {
+			continue
+		}
+		last := port.Port.IntVal
+		if port.EndPort != nil {
+			last = max(last, *port.EndPort)
+		}
+		protocol := model.ProtocolOr(port.Protocol)
+		if !slices.ContainsFunc(declared, func(d model.NamedPort) bool {
+			return d.Protocol == protocol && port.Port.IntVal <= d.Number && d.Number <= last
+		}) {
+			notices = append(notices, model.Problem{
+				Code: "PortUndeclared", Severity: model.Warning, Subject: p.Ref, Field: fmt.Sprintf("spec.ports[%d].port", i),
+				Message: fmt.Sprintf("no container of these workloads declares port %d/%s; %s declares %s", port.Port.IntVal, protocol, workloadsOf(workloads, selector), declared[0]),
+				Fix:     "correct the number, unless they listen there without declaring it",
+			})
+		}
+	}
+	return notices
+}
+
+// workloadsOf names the first that a selector matches.
+func workloadsOf(workloads []model.Workload, selector *metav1.LabelSelector) string {
+	for i := range workloads {
+		if model.Matches(selector, workloads[i].Labels) {
+			return workloads[i].ID.String()
+		}
+	}
+	return ""
 }
 
 func noticesOf(problems []model.Problem, findings []model.Finding) []model.Problem {

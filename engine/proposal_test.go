@@ -31,7 +31,7 @@ func whole(p *Proposed) (breaks []string, notices []model.Problem) {
 		}
 	}
 	slices.Sort(breaks)
-	return slices.Compact(breaks), p.fresh(noticesOf(was.Problems, was.Findings), noticesOf(is.Problems, is.Findings))
+	return slices.Compact(breaks), p.fresh(noticesOf(was.Problems, was.Findings), noticesOf(is.Problems, is.Findings), is.Model)
 }
 
 // together is what all batches come to, as package admission puts it together.
