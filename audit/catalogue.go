@@ -14,6 +14,8 @@ type Kind struct {
 	Severities []model.Severity
 	// Says is what it reports, in a few words; Why what follows from it, Fix what mends it, in a sentence each.
 	Says, Why, Fix string
+	// OnWire tells that handshakes find it (palisade verify), and no reading of objects.
+	OnWire bool
 	// Find looks for it; nil where another package reports it.
 	Find func(*Evidence) []model.Finding
 }
@@ -40,7 +42,10 @@ func Catalogue() []Kind {
 		authorizationPolicyDryRun(),
 		authorizationPolicySelectsNothing(),
 		authorizationPolicyWidens(),
+		certificateExpiring(),
+		certificateOverdue(),
 		ciliumExclusiveRemovesMeshCNI(),
+		clientNotVerified(),
 		clientOutsideMesh(),
 		dnsClosed(),
 		destinationRuleDisablesMTLS(),
@@ -62,6 +67,7 @@ func Catalogue() []Kind {
 		initContainerBeforeProxy(),
 		injectionBelowEnforce(),
 		jobNeverEnds(),
+		memberRefused(),
 		meshAbsent(),
 		meshBypass(),
 		meshControlPlaneClosed(),
@@ -80,6 +86,7 @@ func Catalogue() []Kind {
 		peerMatchesNothing(),
 		permissiveMTLS(),
 		plaintextAuthorized(),
+		plaintextOnStrictPort(),
 		podBelowEnforce(),
 		podBelowWarn(),
 		podOutsideMesh(),
@@ -90,11 +97,13 @@ func Catalogue() []Kind {
 		policyPortUnknown(),
 		policySelectsNothing(),
 		policyShadowedByAllowAll(),
+		portNotVerified(),
 		principalUnknown(),
 		probeRefused(),
 		probeWithQuery(),
 		probesClosed(),
 		resolverCutOff(),
+		rotationStalled(),
 		ruleMatchesNoClient(),
 		ruleMatchesNoServer(),
 		rulePortIsServicePort(),
@@ -103,9 +112,12 @@ func Catalogue() []Kind {
 		serverFirstPort(),
 		serverPortUndeclared(),
 		serverShadowed(),
+		serverUnproven(),
 		sharedServiceAccount(),
 		socketLoadBalancingBypassesMesh(),
+		strangerAdmitted(),
 		trustBundleOutdated(),
+		trustBundleSkew(),
 		trustDomainMismatch(),
 		tunnelErasesPorts(),
 		tunnelPortClosed(),
@@ -118,6 +130,11 @@ func Catalogue() []Kind {
 		webhookClosed(),
 		webhookRefusesAPIServer(),
 	}
+}
+
+// Kinds are those that handshakes find, or all others.
+func Kinds(onWire bool) []Kind {
+	return slices.DeleteFunc(Catalogue(), func(k Kind) bool { return k.OnWire != onWire })
 }
 
 // Find runs every check of the catalogue.

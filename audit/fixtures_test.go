@@ -163,7 +163,8 @@ func TestEveryFindingHasAFixtureThatShowsHowToMendIt(t *testing.T) {
 		found[f.code] = true
 		mended[f.code] = mended[f.code] || f.mended != nil
 	}
-	for _, k := range audit.Catalogue() {
+	// What is found on the wire has its faults in verify/report_test.go and verify/probe.
+	for _, k := range audit.Kinds(false) {
 		assert.True(t, found[k.Code], "testdata has no fixture in which %s is found", k.Code)
 		assert.True(t, mended[k.Code], "no fixture of %s shows it mended", k.Code)
 		delete(found, k.Code)

@@ -21,6 +21,10 @@ func (o *object) decodeOwn(it *item) InputErrors {
 		return readOwn(o, it, ruleSelectors)
 	case "ExternalAccess":
 		return readOwn(o, it, accessSelectors)
+	case "NamespacePosture":
+		return readOwn(o, it, func(*v1alpha1.NamespacePosture) []selectorAt { return nil })
+	case "MTLSReport":
+		return readOwn(o, it, func(*v1alpha1.MTLSReport) []selectorAt { return nil })
 	default:
 		return readOwn(o, it, exemptionSelectors)
 	}

@@ -48,6 +48,10 @@ type Facts struct {
 	NoAudit string
 	// Waypoint names the waypoint that stands in front of it, or is zero.
 	Waypoint Waypoint
+	// Gateway tells that it is a gateway or waypoint of the mesh, whose listeners are as their Gateway says.
+	Gateway bool
+	// OpaquePorts are those on which the proxy does not look into the stream, nor end TLS (Linkerd).
+	OpaquePorts []Port
 	// Bypasses are ways around the proxy that the workload asks for.
 	Bypasses []Bypass
 	// Injected is what injection will add to the pod.

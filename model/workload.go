@@ -150,6 +150,8 @@ type Namespace struct {
 	Source   Source
 	// Posture is nil where no profile governs the namespace.
 	Posture *Posture
+	// Contested are the profiles of one priority that select the namespace, so that none governs it; nil where there are none.
+	Contested []string
 }
 
 // Ref names the namespace's object.

@@ -38,6 +38,8 @@ type LocatedFinding struct {
 
 // Audited is what an audit came to, with where everything was read.
 type Audited struct {
+	// OnWire tells that handshakes found it: then other kinds were looked for.
+	OnWire     bool
 	Mesh       model.Mesh
 	Findings   []LocatedFinding
 	Problems   []model.Problem

@@ -34,6 +34,16 @@ type pictureEdge struct {
 	from, to int
 	label    string
 	how      verdict.Allowance
+	// kind is how it is drawn, where how does not say it.
+	kind *line
+}
+
+// says is the edge's label and its protection, in words.
+func (e *pictureEdge) says() string {
+	if e.kind != nil {
+		return e.label + ", " + e.kind.text
+	}
+	return e.label + ", " + protectionText(e.how)
 }
 
 // severalNamespaces is the place of peers that no rule tells apart although their namespaces differ.
@@ -119,7 +129,7 @@ func (p *picture) unhub() {
 	counts := map[note][]int{}
 	var order []note
 	p.edges = slices.DeleteFunc(p.edges, func(e pictureEdge) bool {
-		n, other := note{e.to, e.label + ", " + protectionText(e.how), false}, e.from
+		n, other := note{e.to, e.says(), false}, e.from
 		if out[e.from] >= most {
 			n.node, n.from, other = e.from, true, e.to
 		} else if in[e.to] < most {

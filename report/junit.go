@@ -22,7 +22,10 @@ func (a *Audited) JUnit(least model.Severity) ([]byte, error) {
 		found[a.Findings[i].Code] = append(found[a.Findings[i].Code], &a.Findings[i])
 	}
 	suites := junit.Testsuites{Name: "palisade audit"}
-	for i, k := range audit.Catalogue() {
+	if a.OnWire {
+		suites.Name = "palisade verify"
+	}
+	for i, k := range audit.Kinds(a.OnWire) {
 		suite := junit.Testsuite{Name: k.Code, ID: i, Time: "0"}
 		for _, f := range found[k.Code] {
 			suite.AddTestcase(findingCase(f, least))

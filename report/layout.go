@@ -30,6 +30,8 @@ type layout struct {
 	boxes   []box
 	// bends are, for each edge, the points in the columns that it passes: nodes without a picture of their own.
 	bends [][]int
+	// kinds are the lines that the legend explains.
+	kinds []line
 	// width and height are those of the whole picture.
 	width, height int
 }

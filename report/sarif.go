@@ -24,7 +24,7 @@ func (a *Audited) SARIF(version string) ([]byte, error) {
 	run := sarif.NewRunWithInformationURI("palisade", toolURL)
 	run.Tool.Driver.WithVersion(version)
 	at := map[string]int{}
-	for i, k := range audit.Catalogue() {
+	for i, k := range audit.Kinds(a.OnWire) {
 		at[k.Code] = i
 		run.Tool.Driver.AddRule(sarifRule(k))
 	}

@@ -32,13 +32,27 @@ func lineOf(a verdict.Allowance) line {
 	}
 }
 
+// line is how an edge is drawn.
+func (e *pictureEdge) line() line {
+	if e.kind != nil {
+		return *e.kind
+	}
+	return lineOf(e.how)
+}
+
 // MapSVG is a map as a picture: clients on the left, servers on the right.
 func MapSVG(m *verdict.Map, o MapOptions) []byte {
 	p := draw(m, o)
 	p.unhub()
 	p.unrestricted()
 	p.lonely()
+	return pictureSVG(p, "Who reaches whom, and how protected", []line{protectedLine, plainLine, doubtfulLine})
+}
+
+// pictureSVG draws a picture, with a legend of its lines.
+func pictureSVG(p picture, title string, kinds []line) []byte {
 	l := newLayout(p)
+	l.kinds = kinds
 	var out bytes.Buffer
 	canvas := svg.New(&out)
 	width, height := max(l.width, 560), l.height+legendHeight+len(l.notes)*lineHeight
@@ -46,12 +60,12 @@ func MapSVG(m *verdict.Map, o MapOptions) []byte {
 		width = max(width, int(float64(len([]rune(note)))*letterWidth)+2*margin)
 	}
 	canvas.Startview(width, height, 0, 0, width, height)
-	canvas.Title("Who reaches whom, and how protected")
+	canvas.Title(title)
 	canvas.Style("text/css", "text{font-family:Helvetica,Arial,sans-serif;font-size:13px;fill:#1f2328}"+
 		".place{font-size:11px;fill:#57606a}.ports{font-size:11px;paint-order:stroke;stroke:#ffffff;stroke-width:4px}"+
 		".node{fill:#f6f8fa;stroke:#57606a}.outside{fill:#ffffff;stroke:#57606a;stroke-dasharray:3,3}path{fill:none;stroke-width:1.6}")
 	canvas.Rect(0, 0, width, height, "fill:#ffffff")
-	arrowheads(canvas)
+	arrowheads(canvas, kinds)
 	for i := range l.edges {
 		l.edge(canvas, i)
 	}
@@ -66,9 +80,9 @@ func MapSVG(m *verdict.Map, o MapOptions) []byte {
 	return out.Bytes()
 }
 
-func arrowheads(canvas *svg.SVG) {
+func arrowheads(canvas *svg.SVG, kinds []line) {
 	canvas.Def()
-	for _, kind := range []line{protectedLine, plainLine, doubtfulLine} {
+	for _, kind := range kinds {
 		canvas.Marker(kind.marker, 9, 4, 10, 8, `orient="auto"`, `markerUnits="userSpaceOnUse"`)
 		canvas.Path("M0,0 L10,4 L0,8 Z", "fill:"+kind.colour+";stroke:none")
 		canvas.MarkerEnd()
@@ -136,7 +150,7 @@ func (c curve) at(t float64) (x, y int) {
 }
 
 func (l *layout) edge(canvas *svg.SVG, i int) {
-	list, kind := l.curves(i), lineOf(l.edges[i].how)
+	list, kind := l.curves(i), l.edges[i].line()
 	path := fmt.Sprintf("M%d,%d", list[0].x0, list[0].y0)
 	for k, c := range list {
 		if k > 0 { // past what stands in the column
@@ -160,7 +174,7 @@ func (l *layout) label(canvas *svg.SVG, i int) {
 
 func (l *layout) legend(canvas *svg.SVG) {
 	x, y := margin, l.height+legendHeight/2
-	for _, kind := range []line{protectedLine, plainLine, doubtfulLine} {
+	for _, kind := range l.kinds {
 		canvas.Path(fmt.Sprintf("M%d,%d L%d,%d", x, y-4, x+46, y-4), fmt.Sprintf("stroke:%s;stroke-dasharray:%s;marker-end:url(#%s)", kind.colour, kind.dash, kind.marker))
 		canvas.Text(x+54, y, kind.text)
 		x += 160

@@ -81,10 +81,14 @@ type NamespacePostureStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Modes []ModeCount `json:"modes,omitempty"`
 
-	// stage of the rollout.
+	// stage of the rollout: the least of the stages of its layers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Stage string `json:"stage,omitempty"`
+
+	// rollout tells how far each layer is, and what it waits for; missing where nothing was ever written.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
 
 	// findings counts the findings by severity.
 	// +optional
@@ -155,15 +159,41 @@ type NamespacePostureList struct {
 }
 
 // VerificationResult is what a verification of one port came to.
-// +kubebuilder:validation:Enum=Pass;Fail;Inconclusive
+// +kubebuilder:validation:Enum=Pass;Fail;Inconclusive;Unprotected;Plaintext;NotCovered
 type VerificationResult string
 
 // The results of a verification.
 const (
-	VerificationPass         VerificationResult = "Pass"
-	VerificationFail         VerificationResult = "Fail"
+	// VerificationPass: what was seen is what must be.
+	VerificationPass VerificationResult = "Pass"
+	// VerificationFail: something was seen that must not be.
+	VerificationFail VerificationResult = "Fail"
+	// VerificationInconclusive: something was not seen that must be, nor its contrary.
 	VerificationInconclusive VerificationResult = "Inconclusive"
+	// VerificationUnprotected: plaintext reaches the port, since its pods are out of the mesh's reach.
+	VerificationUnprotected VerificationResult = "Unprotected"
+	// VerificationPlaintext: the port is plaintext by design.
+	VerificationPlaintext VerificationResult = "Plaintext"
+	// VerificationNotCovered: no handshake can show anything of the port.
+	VerificationNotCovered VerificationResult = "NotCovered"
 )
+
+// VerificationLight is what the verification of a namespace comes to in a word.
+// +kubebuilder:validation:Enum=Green;Red;Unknown
+type VerificationLight string
+
+// The lights.
+const (
+	// VerificationGreen: every port that must hold was tried, and held.
+	VerificationGreen VerificationLight = "Green"
+	// VerificationRed: something was seen that must not be.
+	VerificationRed VerificationLight = "Red"
+	// VerificationUnknown: something was not seen, or there was nothing to see.
+	VerificationUnknown VerificationLight = "Unknown"
+)
+
+// ConditionVerified is the condition of an MTLSReport: True is Green, False is Red. Its reasons are the lights.
+const ConditionVerified = "Verified"
 
 // PortVerification is what was expected of a port, and what was seen.
 type PortVerification struct {
@@ -188,11 +218,26 @@ type PortVerification struct {
 	// +kubebuilder:validation:MaxLength=256
 	Observed string `json:"observed"`
 
-	// result is Pass, Fail or Inconclusive.
+	// result is the worst of any pod: Pass, Fail, Inconclusive, Unprotected, Plaintext or NotCovered.
 	// +required
 	Result VerificationResult `json:"result"`
 
-	// certificate is the leaf that the port showed.
+	// protocol is TCP where it is empty.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Protocol string `json:"protocol,omitempty"`
+
+	// pods is at how many addresses of pods the port was looked at.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Pods int32 `json:"pods,omitempty"`
+
+	// affected is at how many of them it came to result.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Affected int32 `json:"affected,omitempty"`
+
+	// certificate is the leaf that the port showed; of several pods, the one that expires first.
 	// +optional
 	Certificate *CertificateSummary `json:"certificate,omitempty"`
 }
@@ -222,13 +267,82 @@ type CertificateSummary struct {
 	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
 }
 
-// MTLSReportStatus is the last verification of a namespace.
+// CertificateCounts counts the leaf certificates of a namespace by where they stand in their life.
+type CertificateCounts struct {
+	// leaves is how many pods showed one.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Leaves int32 `json:"leaves,omitempty"`
+
+	// due may be renewed at any moment.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Due int32 `json:"due,omitempty"`
+
+	// overdue should have been renewed.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Overdue int32 `json:"overdue,omitempty"`
+
+	// expired have ended.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Expired int32 `json:"expired,omitempty"`
+
+	// stalled were signed by an issuer that had been replaced before.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Stalled int32 `json:"stalled,omitempty"`
+
+	// firstExpiry is when the first of them ends.
+	// +optional
+	FirstExpiry *metav1.Time `json:"firstExpiry,omitempty"`
+}
+
+// VerifiedWorkloads names workloads by what they came to, as far as there is room.
+type VerifiedWorkloads struct {
+	// failing have a port that failed, "Deployment/cart".
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=320
+	Failing []string `json:"failing,omitempty"`
+
+	// unclear have a port that could not be judged, and none that failed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=320
+	Unclear []string `json:"unclear,omitempty"`
+
+	// unprotected have a port that is out of the mesh's reach.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=320
+	Unprotected []string `json:"unprotected,omitempty"`
+
+	// others counts names of the three lists for which there was no room.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Others int32 `json:"others,omitempty"`
+}
+
+// MTLSReportStatus is the last verification of a namespace. It is bounded: counts, and the worst few.
 type MTLSReportStatus struct {
+	// started is when its first probe went out: it tells of nothing that was written later.
+	// +optional
+	Started *metav1.Time `json:"started,omitempty"`
+
+	// light is Green, Red or Unknown.
+	// +optional
+	Light VerificationLight `json:"light,omitempty"`
+
 	// time is when the verification ended.
 	// +optional
 	Time *metav1.Time `json:"time,omitempty"`
 
-	// passed, failed and inconclusive count ports.
+	// passed counts ports of pods that held what was expected.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Passed int32 `json:"passed,omitempty"`
@@ -242,6 +356,29 @@ type MTLSReportStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Inconclusive int32 `json:"inconclusive,omitempty"`
+
+	// unprotected counts ports out of the mesh's reach.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Unprotected int32 `json:"unprotected,omitempty"`
+
+	// plaintext counts ports that are plaintext by design.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Plaintext int32 `json:"plaintext,omitempty"`
+
+	// notCovered counts ports of which no handshake can show anything, such as UDP.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	NotCovered int32 `json:"notCovered,omitempty"`
+
+	// workloads names those that did not pass.
+	// +optional
+	Workloads VerifiedWorkloads `json:"workloads,omitzero"`
+
+	// certificates counts the leaves that were shown.
+	// +optional
+	Certificates CertificateCounts `json:"certificates,omitzero"`
 
 	// ports holds the failed ones first; what does not fit is in the full report.
 	// +optional
@@ -261,6 +398,7 @@ type MTLSReportStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Namespaced,shortName=mtlsr,categories=palisade
 // +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Verified",type=string,JSONPath=`.status.light`
 // +kubebuilder:printcolumn:name="Passed",type=integer,JSONPath=`.status.passed`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failed`
 // +kubebuilder:printcolumn:name="Inconclusive",type=integer,JSONPath=`.status.inconclusive`

@@ -32,12 +32,15 @@ BEFORE and AFTER are a file or a folder each, or several with commas between the
 -f names counts for both. "cluster:" is the cluster of the kubeconfig, "cluster:NAME" that of a
 context; files beside it are laid over it. Workloads are the same where their names are.
 
+Two reports that palisade verify -o json wrote are compared by what their ports came to.
+
 Exit codes: 0 clean; 1 something differs, with --exit-code; 2 wrong usage or input
 that could not be read; 3 problems that leave the result incomplete.`,
 		Example: `  palisade diff main/ branch/
   palisade diff shop/ shop/,intent.yaml -f cluster.yaml
   palisade diff cluster: cluster:,intent.yaml
-  palisade diff live/ desired/ -o json --exit-code`,
+  palisade diff live/ desired/ -o json --exit-code
+  palisade diff yesterday.json today.json`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), s, args[0], args[1]) },
 	}
@@ -50,6 +53,9 @@ that could not be read; 3 problems that leave the result incomplete.`,
 }
 
 func (o *diffOptions) run(ctx context.Context, s streams, before, after string) error {
+	if done, err := o.diffReports(ctx, s, before, after); done {
+		return err
+	}
 	views := make([]engine.View, 2)
 	for i, paths := range []string{before, after} {
 		v, err := o.look(ctx, s, strings.Split(paths, ",")...)

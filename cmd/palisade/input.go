@@ -35,6 +35,12 @@ func (in *reading) register(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable. Without it a cluster is read")
 	in.connecting.register(flags)
 	flags.VarP(checked(&in.namespace, "default", name), "namespace", "n", "namespace of objects that name none")
+	in.registerGiven(flags)
+	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
+}
+
+// registerGiven adds the flags for facts that win over what is read.
+func (in *reading) registerGiven(flags *pflag.FlagSet) {
 	flags.Var(oneOf(&in.given.Mesh, "auto", "auto", "istio", "linkerd", "none"), "mesh", "mesh in use: auto (decided from the objects), istio, linkerd or none")
 	flags.Var(oneOf(&in.given.MeshMode, "", "sidecar", "ambient", "proxyless"), "mesh-mode", "Istio's mode of namespaces that carry no enrolment of their own: sidecar, ambient or proxyless")
 	flags.Var(checked(&in.given.MeshNamespace, "", name), "mesh-namespace", "namespace of the mesh's control plane")
@@ -46,7 +52,6 @@ func (in *reading) register(flags *pflag.FlagSet) {
 	flags.Var(each(&in.given.NodeCIDRs, prefix), "node-cidr", "address range of nodes; repeatable")
 	flags.Var(each(&in.given.DNSServers, address), "dns-server", "address of a resolver that pods use beside the DNS Service, such as a node-local cache; repeatable")
 	flags.Var(each(&in.given.APIServers, addressPort), "api-server", "address:port behind the Kubernetes API; repeatable")
-	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
 }
 
 // check refuses flags that do not go together.

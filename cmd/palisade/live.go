@@ -73,10 +73,14 @@ func newProgress(out io.Writer) *progress {
 }
 
 func (p *progress) step(kind string, done, total int) {
+	p.tell(fmt.Sprintf("reading the cluster: %d of %d kinds (%s)", done, total, kind))
+}
+
+// tell shows a line in place of the last.
+func (p *progress) tell(line string) {
 	if p.out == nil {
 		return
 	}
-	line := fmt.Sprintf("reading the cluster: %d of %d kinds (%s)", done, total, kind)
 	pad := max(0, p.width-len(line))
 	p.width = len(line)
 	_, _ = fmt.Fprintf(p.out, "\r%s%s", line, strings.Repeat(" ", pad)) // a line for the eye

@@ -13,6 +13,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"sigs.k8s.io/yaml"
+
+	"floe.dev/palisade/verify/lab"
 )
 
 var update = flag.Bool("update", false, "write the expected outputs of the scripts")
@@ -28,6 +31,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	started := &labs{running: map[string]*lab.Lab{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
@@ -41,7 +45,10 @@ func TestScripts(t *testing.T) {
 			"valid": func(ts *testscript.TestScript, neg bool, args []string) {
 				valid(ts, filepath.Join(schemas, args[0]), args[1])
 			},
-			"count": count,
+			"count":  count,
+			"lab":    started.start,
+			"rotate": started.rotate,
+			"stop":   started.stop,
 		},
 	})
 }
@@ -71,7 +78,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func valid(ts *testscript.TestScript, schema, file string) {
 	compiled, err := jsonschema.NewCompiler().Compile(schema)
 	ts.Check(err)
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader([]byte(ts.ReadFile(file))))
+	text, err := yaml.YAMLToJSON([]byte(ts.ReadFile(file))) // JSON is YAML too
+	ts.Check(err)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	ts.Check(err)
 	ts.Check(compiled.Validate(document))
 }

@@ -41,6 +41,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 	facts.Injected = d.injectedContainers(w, e)
 	facts.NoAudit = noAudit(e)
 	facts.HoldsHTTP = e.mode != model.ModeAmbient
+	facts.Gateway = e.gateway
 	if e.mode == model.ModeAmbient {
 		facts.ProbeSources = probeSources
 		facts.Waypoint = waypointOf(w)

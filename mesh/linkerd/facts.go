@@ -26,6 +26,7 @@ func (d *Dialect) Facts(w *model.Workload) model.Facts {
 		ProbePorts:   []model.Port{model.TCP(proxyAdmin)},
 		MetricsPorts: []model.Port{model.TCP(proxyAdmin)},
 		HoldsHTTP:    true,
+		OpaquePorts:  d.opaquePorts(w),
 		NoAudit:      d.noAudit(w),
 		Bypasses:     d.bypasses(w),
 	}
