@@ -16,7 +16,8 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// Snapshot returns the latest of the cluster, which is not changed any more, and whether it is whole. It must not block.
+// Snapshot returns the latest of the cluster, which is not changed any more, and whether it is whole. It must
+// not block, nor gather one for each call: what is prepared of a snapshot is kept as long as the same one comes back.
 type Snapshot func() (latest *engine.Snapshot, known bool)
 
 // forecaster tells what proposals would do. However many ask at once, one
