@@ -5,8 +5,6 @@ import (
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"floe.dev/palisade/api/v1alpha1"
 )
@@ -22,17 +20,13 @@ func (o *object) decodeOwn(it *item) InputErrors {
 	case "TrafficRule":
 		return readOwn(o, it, ruleSelectors)
 	case "ExternalAccess":
-		return readOwn(o, it, func(a *v1alpha1.ExternalAccess) []selectorAt {
-			return []selectorAt{{"spec.from", &a.Spec.From}}
-		})
+		return readOwn(o, it, accessSelectors)
 	case "NamespacePosture":
 		return readOwn(o, it, func(*v1alpha1.NamespacePosture) []selectorAt { return nil })
 	case "MTLSReport":
 		return readOwn(o, it, func(*v1alpha1.MTLSReport) []selectorAt { return nil })
 	default:
-		return readOwn(o, it, func(e *v1alpha1.Exemption) []selectorAt {
-			return []selectorAt{{"spec.workloads", &e.Spec.Workloads}}
-		})
+		return readOwn(o, it, exemptionSelectors)
 	}
 }
 
@@ -48,10 +42,8 @@ func readOwn[T any](o *object, it *item, selectors func(*T) []selectorAt) InputE
 		return InputErrors{wrong}
 	}
 	var faults InputErrors
-	for _, s := range selectors(value) {
-		for _, err := range metav1validation.ValidateLabelSelector(s.selector, metav1validation.LabelSelectorValidationOptions{}, field.NewPath(s.path)) {
-			faults = append(faults, o.invalid(err))
-		}
+	for _, err := range invalidSelectors(selectors(value)) {
+		faults = append(faults, o.invalid(err))
 	}
 	it.value = value
 	return faults

@@ -36,7 +36,14 @@ type governor struct {
 	blocked   string
 	unblocked time.Time
 
+	// changes counts what was told of the cluster.
+	changes atomic.Uint64
+
 	lock sync.Mutex
+	// view is the snapshot that was last taken, when, and after how many changes.
+	view       *engine.Snapshot
+	viewed     time.Time
+	viewedUpTo uint64
 	// gone are namespaces that were deleted since the last run: one of the same name is another.
 	gone map[string]bool
 }
@@ -63,6 +70,7 @@ func (g *governor) changed(c cluster.Change) {
 		g.lock.Unlock()
 	}
 	if !c.Same {
+		g.changes.Add(1)
 		g.bell.ring(!echo && urgent(c), now)
 	}
 }
@@ -144,7 +152,7 @@ func (g *governor) run() {
 	began := g.now()
 	g.bell.begin()
 	g.bury()
-	snapshot := g.world.Snapshot()
+	snapshot := g.look(0)
 	if why := g.blockedBy(snapshot, began); why != "" {
 		if why != g.blocked {
 			g.log.Info("nothing is written, and all stays as it is", "why", why)
@@ -170,6 +178,29 @@ func (g *governor) run() {
 	}
 	g.bell.end(began, g.now(), after)
 	g.log.V(1).Info("looked", "took", g.now().Sub(began).String(), "namespaces", len(o.namespaces), "changes", len(turn.Plan.Changes))
+}
+
+// stale is how old a view may be that somebody who is not the leader judges by.
+const stale = 5 * time.Second
+
+// look takes a snapshot; one that is younger than a duration, or as old as what is known, is taken as it is.
+func (g *governor) look(old time.Duration) *engine.Snapshot {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	now, changes := g.now(), g.changes.Load()
+	if g.view != nil && old > 0 && (changes == g.viewedUpTo || now.Sub(g.viewed) < old) {
+		return g.view
+	}
+	g.view, g.viewed, g.viewedUpTo = g.world.Snapshot(), now, changes
+	return g.view
+}
+
+// lookForAdmission is what admission judges by; false where it is not known what is wanted.
+func (g *governor) lookForAdmission() (*engine.Snapshot, bool) {
+	if !g.world.Synced() {
+		return nil, false
+	}
+	return g.look(stale), g.world.Blocked() == ""
 }
 
 // blockedBy says why nothing may be done; empty where it may.

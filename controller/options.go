@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"floe.dev/palisade/admission"
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
@@ -34,6 +35,8 @@ type Options struct {
 	MetricsAddress, HealthAddress string
 	// ProfileAddress is where to serve profiles of the process (net/http/pprof); "0" does not.
 	ProfileAddress string
+	// WebhookPort is where admission is served; 0 does not.
+	WebhookPort int
 	// Now is the clock.
 	Now func() time.Time
 	Log logr.Logger
@@ -97,6 +100,13 @@ func setUp(m manager.Manager, config *rest.Config, o Options) error {
 	g.world, g.writer = world, writer
 	if err := errors.Join(m.Add(world), m.Add(g), addReconcilers(m, g)); err != nil {
 		return err
+	}
+	if o.WebhookPort != 0 {
+		if _, err := admission.Setup(m, admission.Options{
+			Namespace: o.Namespace, Port: o.WebhookPort, Snapshot: g.lookForAdmission, Given: o.Given, Clock: g.now, Log: o.Log.WithName("admission"),
+		}); err != nil {
+			return fmt.Errorf("admission: %w", err)
+		}
 	}
 	if err := metrics.Registry.Register(g.metrics); err != nil {
 		return err

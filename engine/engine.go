@@ -52,11 +52,16 @@ type Result struct {
 // Run takes a snapshot through all stages.
 func Run(s *intent.Snapshot, o Options) Result {
 	cluster, problems := intent.Facts(s, o.Given)
+	return run(s, cluster, problems, o)
+}
+
+// run takes a snapshot of a cluster that is known through the other stages.
+func run(s *intent.Snapshot, cluster model.Cluster, problems []model.Problem, o Options) Result {
 	dialect := mesh.New(cluster.Mesh, cluster.Domain)
 	resolved := intent.Resolve(s, cluster, dialect, o.Now)
 	m := resolved.Model
 
-	r := Result{Model: m, Problems: append(problems, resolved.Problems...), Findings: resolved.Findings}
+	r := Result{Model: m, Problems: slices.Concat(problems, resolved.Problems), Findings: resolved.Findings}
 	r.compile(netpol.Compile(m))
 	if dialect != nil {
 		r.compile(dialect.Compile(m))

@@ -33,13 +33,7 @@ var controlPlaneLabels = []struct{ key, value string }{
 // governNamespaces decides which profile governs each namespace: the highest
 // priority; none where the highest is shared.
 func (r *resolver) governNamespaces() {
-	profiles := slices.Clone(r.snapshot.Profiles)
-	slices.SortFunc(profiles, func(a, b v1alpha1.SecurityProfile) int {
-		if a.Spec.Priority != b.Spec.Priority {
-			return int(b.Spec.Priority) - int(a.Spec.Priority)
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	profiles := byPriority(r.snapshot.Profiles)
 	if len(profiles) == 0 {
 		r.problem("NoProfile", model.Warning, model.Ref{}, "",
 			"no SecurityProfile was read: no namespace is governed, so nothing would be written, and nothing was checked against an intent",
@@ -105,12 +99,14 @@ func (r *resolver) isSystem(name string) bool {
 	if slices.Contains(systemNamespaces, name) || name != "" && (name == m.Namespace || name == m.RootNamespace) {
 		return true
 	}
-	workloads := r.model.WorkloadsIn(name)
-	for i := range workloads {
-		for _, row := range controlPlaneLabels {
-			if value, found := workloads[i].Labels[row.key]; found && (row.value == "" || row.value == value) {
-				return true
-			}
+	return slices.ContainsFunc(r.model.WorkloadsIn(name), func(w model.Workload) bool { return isControlPlane(&w) })
+}
+
+// isControlPlane tells whether pods are of palisade or of a mesh's control plane, by their labels.
+func isControlPlane(w *model.Workload) bool {
+	for _, row := range controlPlaneLabels {
+		if value, found := w.Labels[row.key]; found && (row.value == "" || row.value == value) {
+			return true
 		}
 	}
 	return false

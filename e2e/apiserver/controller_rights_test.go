@@ -1,13 +1,11 @@
 package apiserver
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -65,21 +63,4 @@ func TestControllerRunsWithTheRightsOfTheChart(t *testing.T) {
 	if t.Failed() {
 		t.Logf("%.6000s", log.String())
 	}
-}
-
-type lockedBuffer struct {
-	mutex sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mutex.Lock()
-	defer b.mutex.Unlock()
-	return b.Buffer.String()
 }

@@ -329,7 +329,7 @@ func (l *lab) controller(args ...string) *process {
 func (l *lab) controllerAt(kubeconfig string, args ...string) *process {
 	l.Helper()
 	all := []string{"controller", "--kubeconfig", kubeconfig, "--log-format", "text", "--log-level", "debug"}
-	for flag, value := range map[string]string{"--mesh": "none", "--metrics-bind-address": "0", "--health-probe-bind-address": "0", "--leader-elect": "false"} {
+	for flag, value := range map[string]string{"--mesh": "none", "--metrics-bind-address": "0", "--health-probe-bind-address": "0", "--leader-elect": "false", "--webhook-port": "0"} {
 		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, flag+"=") }) {
 			all = append(all, flag+"="+value)
 		}
