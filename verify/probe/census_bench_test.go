@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -160,6 +161,7 @@ func (c *census) sweep(t testing.TB, expected []verify.Expectation) (cpu time.Du
 // in another process. µs/probe is the CPU time of the prober; times-floor is that against
 // the crypto that a client cannot do without, measured in the same run.
 func BenchmarkCensus(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as palisade verify does
 	for _, n := range []int{3000, 10000} {
 		c := newCensus(b, n)
 		for name, clients := range map[string][]verify.Client{"mTLS": {verify.Member}, "all": nil} {
