@@ -86,6 +86,7 @@ var table = []rule{
 	{path: "audit", floor: 3, ours: []string{"model", "verdict"}, bans: pure, why: "what it looks at is there, whoever wrote it: it must not lean on the compilers of ours"},
 	{path: "rollout", floor: 3, ours: []string{"model", "verify"}, bans: pure},
 	{path: "verify/probe", floor: 3, ours: []string{"model", "verify"}, why: "it carries the values of verify over the wire"},
+	{path: "verify/issue", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe; what it yields fits probe.Credentials without knowing it"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
 	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit"}, bans: pure},
