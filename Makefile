@@ -13,7 +13,7 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-istio test-apiserver bench fuzz lint fmt generate verify ci clean
+.PHONY: help build demo test test-istio test-linkerd test-apiserver bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test-istio: ## hold the reader of Istio's objects to Istio's own packages (minut
 	go -C difftest/istio vet ./...
 	go -C difftest/istio test -count=1 -v -run . ./...
 
+test-linkerd: ## hold the client of Linkerd's CA to Linkerd's own identity service
+	go -C difftest/linkerd vet ./...
+	go -C difftest/linkerd test -count=1 -v ./...
+
 test-apiserver: ## hold palisade to a real API server, built from source when first needed (minutes)
 	KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
 
@@ -44,6 +48,7 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (60s)
 lint: $(TOOLS)/built ## run the linters
 	$(TOOLS)/golangci-lint run ./...
 	cd difftest/istio && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+	cd difftest/linkerd && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 	cd difftest/zgrab2 && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 
 fmt: $(TOOLS)/built ## format the Go files
@@ -61,6 +66,7 @@ verify: generate lint ## check that generated files, go.mod and style are as com
 		if [ -n "$$new" ]; then echo "generated, but not in git: $$new"; exit 1; fi
 	go mod tidy -diff
 	go -C difftest/istio mod tidy -diff
+	go -C difftest/linkerd mod tidy -diff
 	go -C difftest/zgrab2 mod tidy -diff
 
 ci: ## run what the continuous integration runs
