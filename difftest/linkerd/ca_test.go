@@ -49,7 +49,7 @@ func TestLinkerdIdentityCertifiesWhatProbesAskFor(t *testing.T) {
 	require.NoError(t, err)
 	folder := t.TempDir()
 	certificate, key := filepath.Join(folder, "crt.pem"), filepath.Join(folder, "key.pem")
-	require.NoError(t, os.WriteFile(certificate, []byte(root.Cred.Crt.EncodeCertificatePEM()), 0o600))
+	require.NoError(t, os.WriteFile(certificate, []byte(root.Cred.EncodeCertificatePEM()), 0o600))
 	require.NoError(t, os.WriteFile(key, []byte(root.Cred.EncodePrivateKeyPEM()), 0o600))
 	anchors := root.Cred.CertPool()
 	validity := tls.Validity{Lifetime: time.Hour, ClockSkewAllowance: tls.DefaultClockSkewAllowance}
@@ -59,7 +59,7 @@ func TestLinkerdIdentityCertifiesWhatProbesAskFor(t *testing.T) {
 	name := "linkerd-identity.linkerd.serviceaccount.identity.linkerd." + domain
 	own, err := root.GenerateEndEntityCred(name)
 	require.NoError(t, err)
-	pair, err := stdtls.X509KeyPair([]byte(own.Crt.EncodePEM()), []byte(own.EncodePrivateKeyPEM()))
+	pair, err := stdtls.X509KeyPair([]byte(own.EncodePEM()), []byte(own.EncodePrivateKeyPEM()))
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
