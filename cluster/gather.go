@@ -42,6 +42,9 @@ func (g *gatherer) gather() *intent.Snapshot {
 		g.place(it)
 	}
 	g.snapshot.Workloads, g.snapshot.Pods = settleOwners(g.items)
+	if g.live {
+		g.snapshot.Unready = unreadyWorkloads(g.items, g.snapshot.Workloads)
+	}
 	g.settleNamespaces()
 	g.sort()
 	return &g.snapshot
@@ -91,6 +94,10 @@ func (g *gatherer) place(it *item) {
 		s.ExternalAccess = append(s.ExternalAccess, *value)
 	case *v1alpha1.Exemption:
 		s.Exemptions = append(s.Exemptions, *value)
+	case *v1alpha1.NamespacePosture:
+		s.Postures = append(s.Postures, *value)
+	case *v1alpha1.MTLSReport:
+		s.Reports = append(s.Reports, *value)
 	}
 }
 
@@ -193,6 +200,8 @@ func (g *gatherer) sort() {
 	sortByName(s.Profiles, func(v *v1alpha1.SecurityProfile) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.Rules, func(v *v1alpha1.TrafficRule) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.ExternalAccess, func(v *v1alpha1.ExternalAccess) *metav1.ObjectMeta { return &v.ObjectMeta })
+	sortByName(s.Postures, func(v *v1alpha1.NamespacePosture) *metav1.ObjectMeta { return &v.ObjectMeta })
+	sortByName(s.Reports, func(v *v1alpha1.MTLSReport) *metav1.ObjectMeta { return &v.ObjectMeta })
 	sortByName(s.Exemptions, func(v *v1alpha1.Exemption) *metav1.ObjectMeta { return &v.ObjectMeta })
 }
 

@@ -31,6 +31,8 @@ type item struct {
 	owner *metav1.OwnerReference
 	// unknown tells that palisade does not look at the object.
 	unknown bool
+	// unready tells of a workload of a running cluster that it is not available.
+	unready bool
 	// own tells that the kind is palisade's: such an object says nothing about whether its namespace exists.
 	own bool
 	// chunk and number find the object again: it is the number-th of the chunk.
@@ -70,7 +72,7 @@ func (r *reader) identify(o *object, clusterWide bool) InputErrors {
 	if !ok {
 		return InputErrors{o.fault("metadata", "must be an object, is %s", jsonTypeName(o.tree["metadata"]))}
 	}
-	delete(meta, "managedFields")
+	keepOwnership(meta)
 	if annotations, ok := meta["annotations"].(map[string]any); ok {
 		delete(annotations, "kubectl.kubernetes.io/last-applied-configuration")
 	}
@@ -85,6 +87,24 @@ func (r *reader) identify(o *object, clusterWide bool) InputErrors {
 		o.ref.Namespace = r.namespace
 	}
 	return o.checkMeta(meta, clusterWide)
+}
+
+// keepOwnership keeps of the notes of who applied what those that tell which labels and annotations palisade did.
+func keepOwnership(meta map[string]any) {
+	managers, _ := meta["managedFields"].([]any)
+	delete(meta, "managedFields")
+	var kept []any
+	for _, m := range managers {
+		tree, _ := m.(map[string]any)
+		fields, _ := tree["fieldsV1"].(map[string]any)
+		of, _ := fields["f:metadata"].(map[string]any)
+		if tree["manager"] == model.FieldManager && of != nil {
+			kept = append(kept, map[string]any{"manager": model.FieldManager, "fieldsV1": map[string]any{"f:metadata": only(of, "f:labels", "f:annotations")}})
+		}
+	}
+	if kept != nil {
+		meta["managedFields"] = kept
+	}
 }
 
 func (o *object) checkMeta(meta map[string]any, clusterWide bool) InputErrors {
@@ -136,10 +156,10 @@ func (r *reader) ownItem(o *object, it *item) InputErrors {
 		o.ref.Namespace = r.namespace
 	}
 	statusOnly := o.ref.Kind == "NamespacePosture" || o.ref.Kind == "MTLSReport"
-	if !statusOnly {
+	if !statusOnly && !o.live {
 		delete(o.tree, "status") // an API server takes no status on creation
 	}
-	if faults := kind.admitted(o); len(faults) > 0 || statusOnly {
+	if faults := kind.admitted(o); len(faults) > 0 || statusOnly && !o.live {
 		return faults
 	}
 	return o.decodeOwn(it)

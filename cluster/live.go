@@ -111,6 +111,9 @@ func looksAt(gv schema.GroupVersion, kind string) bool {
 	if gv.Group == v1alpha1.GroupVersion.Group {
 		return gv == v1alpha1.GroupVersion
 	}
+	if gv.Group == "" && kind == "Secret" {
+		return false // nobody is to need the right to list them: Survey gets those that it looks at, by name
+	}
 	_, known := lookup(model.Ref{APIVersion: gv.String(), Kind: kind})
 	return known
 }
@@ -128,14 +131,19 @@ func unread(what string, err error) model.Problem {
 func (r *reader) liveItem(k servedKind, u *unstructured.Unstructured) (*item, InputErrors) {
 	tree := u.Object
 	tree["apiVersion"], tree["kind"] = k.apiVersion(), k.kind
-	o := &object{tree: tree, source: model.Source{File: liveFile}, doc: &parsed{lineless: true}}
+	o := &object{tree: tree, source: model.Source{File: liveFile}, doc: &parsed{lineless: true}, live: true}
 	if faults := o.checkTypeMeta(); len(faults) > 0 {
 		return nil, faults
 	}
 	if u.GetNamespace() == "" && k.namespaced {
 		return nil, InputErrors{o.fault("metadata.namespace", "must be set")}
 	}
-	return r.item(o)
+	notReady := unready(k, u)
+	it, faults := r.item(o)
+	if it != nil {
+		it.unready = notReady
+	}
+	return it, faults
 }
 
 // Progress tells how far reading a cluster has come.

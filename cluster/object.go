@@ -36,6 +36,8 @@ type object struct {
 	doc    *parsed
 	// path leads from the document's root to the object: empty, or "items", "3".
 	path []string
+	// live tells that the object comes from a running cluster, whose status counts.
+	live bool
 }
 
 // parse turns a chunk into its documents, each with its lines counted in the file.

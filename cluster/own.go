@@ -25,6 +25,10 @@ func (o *object) decodeOwn(it *item) InputErrors {
 		return readOwn(o, it, func(a *v1alpha1.ExternalAccess) []selectorAt {
 			return []selectorAt{{"spec.from", &a.Spec.From}}
 		})
+	case "NamespacePosture":
+		return readOwn(o, it, func(*v1alpha1.NamespacePosture) []selectorAt { return nil })
+	case "MTLSReport":
+		return readOwn(o, it, func(*v1alpha1.MTLSReport) []selectorAt { return nil })
 	default:
 		return readOwn(o, it, func(e *v1alpha1.Exemption) []selectorAt {
 			return []selectorAt{{"spec.workloads", &e.Spec.Workloads}}

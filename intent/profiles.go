@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,6 +92,7 @@ func (r *resolver) conflict(namespace *model.Namespace, tied []*v1alpha1.Securit
 	for _, p := range tied {
 		parts = append(parts, p.Name)
 	}
+	namespace.Contested = parts
 	r.problem("ProfileConflict", model.Error, namespace.Ref(), "",
 		fmt.Sprintf("the SecurityProfiles %s select namespace %s with equal priority %d: none of them governs it, and nothing is written there",
 			strings.Join(parts, " and "), namespace.Name, tied[0].Spec.Priority),
@@ -145,5 +147,21 @@ func postureOf(p *v1alpha1.SecurityProfile) *model.Posture {
 			Audit: string(spec.PodSecurity.Audit), AuditVersion: version,
 			Warn: string(spec.PodSecurity.Warn), WarnVersion: version,
 		},
+		Rollout: rolloutOf(spec.Rollout),
+	}
+}
+
+// defaultSoak is that of RolloutPolicy, which a profile without one does not get from the API server.
+const defaultSoak = 10 * time.Minute
+
+// rolloutOf takes a policy with its defaults; nil stands for all of them.
+func rolloutOf(p *v1alpha1.RolloutPolicy) model.RolloutPosture {
+	if p == nil {
+		return model.RolloutPosture{MaxNamespaces: 1, MaxFailed: 1, Soak: defaultSoak}
+	}
+	return model.RolloutPosture{
+		MaxNamespaces: max(int(p.MaxNamespaces), 1), MaxFailed: max(int(p.MaxFailed), 1),
+		Soak: max(p.Soak.Duration, 0), Paused: p.Paused,
+		Unverified: p.Verification == v1alpha1.VerificationOptional,
 	}
 }

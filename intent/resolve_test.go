@@ -284,3 +284,16 @@ func TestAPortNameOfSeveralContainersIsThatOfTheFirst(t *testing.T) {
 	r := resolve(t, noon, dns, shop, everything, two, rule("{}", "{pods: {}}", "[{port: http}]"))
 	assert.Equal(t, []string{": 9090/TCP"}, flowsOf(r))
 }
+
+func TestARolloutWithoutAWordHasTheDefaults(t *testing.T) {
+	for rollout, want := range map[string]model.RolloutPosture{
+		"":                                       {MaxNamespaces: 1, MaxFailed: 1, Soak: 10 * time.Minute},
+		", rollout: {}":                          {MaxNamespaces: 1, MaxFailed: 1, Soak: 10 * time.Minute},
+		", rollout: {soak: 0s, paused: true}":    {MaxNamespaces: 1, MaxFailed: 1, Paused: true},
+		", rollout: {maxNamespaces: 20}":         {MaxNamespaces: 20, MaxFailed: 1, Soak: 10 * time.Minute},
+		", rollout: {maxFailed: 3, soak: 1h30m}": {MaxNamespaces: 1, MaxFailed: 3, Soak: 90 * time.Minute},
+	} {
+		r := resolve(t, noon, dns, shop, strings.Replace(everything, "namespaceSelector: {}", "namespaceSelector: {}"+rollout, 1))
+		assert.Equal(t, want, r.Model.Namespace("shop").Posture.Rollout, "rollout %q", rollout)
+	}
+}

@@ -17,7 +17,9 @@ type Snapshot struct {
 	// Workloads are the pods that would run, without Services, Facts and Relaxed.
 	Workloads []model.Workload
 	// Pods are those that run for one of these (Owner says which), where they were read.
-	Pods           []model.Workload
+	Pods []model.Workload
+	// Unready are the workloads of a running cluster that are not available.
+	Unready        []model.WorkloadID
 	Services       []model.Service
 	EndpointSlices []discoveryv1.EndpointSlice
 	// Endpoints are the older form, still what many folders hold for the API server.
@@ -30,6 +32,9 @@ type Snapshot struct {
 	Rules          []v1alpha1.TrafficRule
 	ExternalAccess []v1alpha1.ExternalAccess
 	Exemptions     []v1alpha1.Exemption
+	// Postures and Reports are what palisade itself noted, in a running cluster.
+	Postures []v1alpha1.NamespacePosture
+	Reports  []v1alpha1.MTLSReport
 
 	// Objects are all others that a layer or the detection of facts looks at:
 	// NetworkPolicies, objects of the meshes and of Gateway API, CRDs of the

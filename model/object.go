@@ -31,8 +31,9 @@ type Phase int
 
 // The phases, in the order in which they are written.
 const (
-	// PhaseOpen is for what lets everything through (OpenName).
-	PhaseOpen Phase = iota - 1
+	// PhaseFirst is for what others rest on: an object that lets everything through
+	// (OpenName), and lists of clients that allows refer to.
+	PhaseFirst Phase = iota - 1
 	// PhaseAllow is for objects that only open, or that carry their own allows.
 	PhaseAllow
 	// PhaseDeny is for objects that close what is not opened elsewhere.
@@ -40,11 +41,11 @@ const (
 )
 
 // RemovalRank orders deletions of palisade's objects: 0 for what denies, 1 for
-// what allows, 2 for what lets everything through. The other way round, what is
-// left of a namespace's objects would refuse more with every deletion.
+// what allows, 2 for what others rest on. The other way round, what is left of a
+// namespace's objects would refuse more with every deletion.
 func RemovalRank(r Ref) int {
 	switch {
-	case r.Name == OpenName:
+	case r.Name == OpenName, r.Kind == "MeshTLSAuthentication", r.Kind == "NetworkAuthentication":
 		return 2
 	case r.Kind == "Server" && r.Group() == "policy.linkerd.io", r.Kind == "Sidecar" && r.Group() == "networking.istio.io",
 		r.Name == NamePrefix+"default", r.Name == NamePrefix+"deny-all", r.Name == NamePrefix+"strict":

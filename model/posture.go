@@ -69,6 +69,8 @@ type RolloutPosture struct {
 	MaxFailed int
 	// Paused lets none of them go on to a further stage.
 	Paused bool
+	// Unverified lets them be enforced though nothing was verified on the wire.
+	Unverified bool
 }
 
 // MeshPosture is the mesh's part of a posture.

@@ -49,7 +49,7 @@ func (h *home) open() model.Object {
 		"ingress":     []any{map[string]any{}},
 		"egress":      []any{map[string]any{}},
 	}
-	return h.object("networking.k8s.io/v1", "NetworkPolicy", model.OpenName, model.PhaseOpen, spec, []string{
+	return h.object("networking.k8s.io/v1", "NetworkPolicy", model.OpenName, model.PhaseFirst, spec, []string{
 		"ingress[0]: " + origin.String(), "egress[0]: " + origin.String(),
 	})
 }

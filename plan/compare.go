@@ -19,8 +19,8 @@ var serverDefaults = map[[2]string]map[string]any{
 	{"policy.linkerd.io", "Server"}: {"proxyProtocol": "unknown", "accessPolicy": "deny"},
 }
 
-// same tells whether an existing object says what is desired of it.
-func same(existing, desired *model.Object) bool {
+// Same tells whether an existing object says what is desired of it.
+func Same(existing, desired *model.Object) bool {
 	return equal(view(existing, desired), manifest.Tidy(desired.Tree))
 }
 

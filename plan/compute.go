@@ -81,7 +81,7 @@ func (c *comparison) want(desired *model.Object) {
 		c.plan.Problems = append(c.plan.Problems, nameTaken(ref))
 	case isNamespace(ref) && c.ungoverned(ref.Name) && c.held(ref):
 		c.plan.Problems = append(c.plan.Problems, deletionHeld(ref))
-	case same(existing, desired):
+	case Same(existing, desired):
 		c.plan.Summary.Unchanged++
 	default:
 		c.change(Update, ref, desired, existing)
@@ -122,6 +122,9 @@ func (c *comparison) change(action Action, ref model.Ref, desired, existing *mod
 func compareChanges(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.phase(), b.phase()), model.CompareRefs(a.Ref, b.Ref))
 }
+
+// Rank orders changes within a namespace: those of one rank may be written in any order, and before those of the next.
+func (c *Change) Rank() int { return int(c.phase()) }
 
 // phase orders changes within a namespace as they are written; deletions come last, what denies first.
 func (c Change) phase() model.Phase {

@@ -123,6 +123,9 @@ func writeImpacts(out *bytes.Buffer, lines [][2]string, title string) {
 	out.WriteByte('\n')
 }
 
+// Describe tells on a line what ends, and why.
+func (i *Impact) Describe() string { return i.connection() + ", " + i.reason() }
+
 // connection is "shop/web → shop/api:9000/TCP (Service shop/api:80)".
 func (i *Impact) connection() string {
 	text := fmt.Sprintf("%s → %s:%s", i.Clients.text(), i.Server, i.Port)

@@ -351,7 +351,7 @@ type WorkloadPolicy struct {
 
 // RolloutPolicy says how fast and under which conditions namespaces are taken to the posture.
 type RolloutPolicy struct {
-	// maxNamespaces is how many namespaces may change stage at once.
+	// maxNamespaces is how many namespaces may be on their way to a further stage at once.
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
@@ -366,10 +366,33 @@ type RolloutPolicy struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(ms|s|m|h)){1,4}$`
 	Soak metav1.Duration `json:"soak,omitempty"`
 
-	// paused keeps every namespace in the stage that it has.
+	// maxFailed is how many namespaces may stand stepped back, or stuck, before no other goes on.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxFailed int32 `json:"maxFailed,omitempty"`
+
+	// paused keeps every namespace from going on to a further stage; the way back stays open.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+
+	// verification is Required (default): traffic is refused only after everything that is there was seen to hold on the
+	// wire. Optional goes on without; a verification that failed still holds, and takes a step back.
+	// +optional
+	// +kubebuilder:default=Required
+	Verification Verification `json:"verification,omitempty"`
 }
+
+// Verification says whether a rollout waits for proof on the wire.
+// +kubebuilder:validation:Enum=Required;Optional
+type Verification string
+
+// What a rollout may demand.
+const (
+	VerificationRequired Verification = "Required"
+	VerificationOptional Verification = "Optional"
+)
 
 // SecurityProfileStatus is what became of a profile.
 type SecurityProfileStatus struct {

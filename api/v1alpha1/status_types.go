@@ -81,10 +81,14 @@ type NamespacePostureStatus struct {
 	// +kubebuilder:validation:MaxItems=8
 	Modes []ModeCount `json:"modes,omitempty"`
 
-	// stage of the rollout.
+	// stage of the rollout: the least of the stages of its layers.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Stage string `json:"stage,omitempty"`
+
+	// rollout tells how far each layer is, and what it waits for; missing where nothing was ever written.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
 
 	// findings counts the findings by severity.
 	// +optional

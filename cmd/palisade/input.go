@@ -35,6 +35,12 @@ func (in *reading) register(flags *pflag.FlagSet) {
 	flags.StringArrayVarP(&in.files, "filename", "f", nil, "file or folder with manifests and intent, or - for standard input; repeatable. Without it a cluster is read")
 	in.connecting.register(flags)
 	flags.VarP(checked(&in.namespace, "default", name), "namespace", "n", "namespace of objects that name none")
+	in.registerGiven(flags)
+	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
+}
+
+// registerGiven adds the flags for facts that win over what is read.
+func (in *reading) registerGiven(flags *pflag.FlagSet) {
 	flags.Var(oneOf(&in.given.Mesh, "auto", "auto", "istio", "linkerd", "none"), "mesh", "mesh in use: auto (decided from the objects), istio, linkerd or none")
 	flags.Var(oneOf(&in.given.MeshMode, "", "sidecar", "ambient", "proxyless"), "mesh-mode", "Istio's mode of namespaces that carry no enrolment of their own: sidecar, ambient or proxyless")
 	flags.Var(checked(&in.given.MeshNamespace, "", name), "mesh-namespace", "namespace of the mesh's control plane")
@@ -46,7 +52,6 @@ func (in *reading) register(flags *pflag.FlagSet) {
 	flags.Var(each(&in.given.NodeCIDRs, prefix), "node-cidr", "address range of nodes; repeatable")
 	flags.Var(each(&in.given.DNSServers, address), "dns-server", "address of a resolver that pods use beside the DNS Service, such as a node-local cache; repeatable")
 	flags.Var(each(&in.given.APIServers, addressPort), "api-server", "address:port behind the Kubernetes API; repeatable")
-	flags.Var(checked(&in.at, "", instant), "at", "time at which exemptions are judged, such as 2026-11-23T12:00:00Z (default now)")
 }
 
 // check refuses flags that do not go together.
@@ -70,19 +75,11 @@ func (in *reading) snapshot(ctx context.Context, s streams, more ...string) (*en
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	c, live := in.connecting, in.asked()
-	var files []string
-	for _, path := range slices.Concat(in.files, more) {
-		if name, is := strings.CutPrefix(path, clusterPath); is {
-			live, c.context = true, cmp.Or(name, c.context)
-			continue
-		}
-		files = append(files, path)
-	}
+	c, files, live := in.target(more...)
 	if slices.Contains(files, "") {
 		return nil, errors.New("nothing to read: an empty path was given")
 	}
-	if !live && len(files) > 0 {
+	if !live {
 		return cluster.Read(files, s.in, cluster.Options{DefaultNamespace: in.namespace})
 	}
 	snapshot, err := in.readCluster(ctx, s, c, files)
@@ -90,6 +87,19 @@ func (in *reading) snapshot(ctx context.Context, s streams, more ...string) (*en
 		return nil, fmt.Errorf("nothing to read: give a file or folder with -f, or - for standard input; %w, so there is no cluster to read either", err)
 	}
 	return snapshot, err
+}
+
+// target tells which cluster is to be read, if any, and which files.
+func (in *reading) target(more ...string) (c connecting, files []string, live bool) {
+	c, live = in.connecting, in.asked()
+	for _, path := range slices.Concat(in.files, more) {
+		if name, is := strings.CutPrefix(path, clusterPath); is {
+			live, c.context = true, cmp.Or(name, c.context)
+			continue
+		}
+		files = append(files, path)
+	}
+	return c, files, live || len(files) == 0
 }
 
 // options are what the engine is told beside what was read.

@@ -81,7 +81,9 @@ TLS and authorization of Istio or Linkerd, and Pod Security labels.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w\nsee %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newVerify(s), newReport(s), newVersion(s))
+	root.AddCommand(
+		newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newCheck(s), newVerify(s), newReport(s), newController(s), newVersion(s),
+	)
 	return root
 }
 

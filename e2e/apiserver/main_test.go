@@ -12,11 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	// Only their CRDs are wanted; the imports keep the modules in go.mod.
-	_ "istio.io/api/security/v1"
-	_ "sigs.k8s.io/gateway-api/apis/v1"
+	"floe.dev/palisade/e2e/embedded"
 )
 
 // root is the repository.
@@ -41,9 +38,6 @@ func TestMain(m *testing.M) {
 }
 
 func withControlPlane(run func() int) (code int, err error) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		return 0, errors.New("KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd; run make test-apiserver")
-	}
 	folder, err := os.MkdirTemp("", "palisade-e2e-")
 	if err != nil {
 		return 0, err
@@ -53,40 +47,18 @@ func withControlPlane(run func() int) (code int, err error) {
 	if out, err := exec.Command("go", "-C", root, "build", "-o", binary, "./cmd/palisade").CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("building palisade: %w\n%s", err, out)
 	}
-	crds, err := definitions()
+	plane, err := embedded.Start(embedded.Options{Root: root, Flags: map[string]string{
+		// As in the examples: the Service range holds their kube-dns, and the endpoints of the
+		// API server are theirs to tell.
+		"service-cluster-ip-range": "10.96.0.0/16",
+		"endpoint-reconciler-type": "none",
+	}})
 	if err != nil {
 		return 0, err
 	}
-	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
-	// As in the examples: the Service range holds their kube-dns, and the endpoints of the
-	// API server are theirs to tell.
-	env.ControlPlane.GetAPIServer().Configure().
-		Set("service-cluster-ip-range", "10.96.0.0/16").
-		Set("endpoint-reconciler-type", "none")
-	config, err = env.Start()
-	if err != nil {
-		return 0, fmt.Errorf("starting the control plane: %w", err)
-	}
-	defer func() { err = errors.Join(err, env.Stop()) }()
-	config.QPS = -1 // the tests wait for nobody
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	config = plane.Config
 	return run(), nil
-}
-
-// definitions are the folders and files with the CRDs of palisade and of all that it writes.
-// Those of Linkerd are palisade's own minimal ones: the originals are in no module.
-func definitions() ([]string, error) {
-	paths := []string{filepath.Join(root, "deploy/crds"), filepath.Join(root, "mesh/linkerd/testdata/crds")}
-	for module, path := range map[string]string{
-		"istio.io/api":            "kubernetes/customresourcedefinitions.gen.yaml",
-		"sigs.k8s.io/gateway-api": "config/crd/standard",
-	} {
-		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-		if err != nil {
-			return nil, fmt.Errorf("looking for module %s: %w", module, err)
-		}
-		paths = append(paths, filepath.Join(strings.TrimSpace(string(out)), path))
-	}
-	return paths, nil
 }
 
 // run is palisade run once.

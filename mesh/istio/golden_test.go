@@ -57,7 +57,7 @@ func render(t *testing.T, objects []model.Object, problems []model.Problem) stri
 	for _, o := range objects {
 		data, err := yaml.Marshal(o.Tree)
 		require.NoError(t, err)
-		phase := map[model.Phase]string{model.PhaseOpen: "# phase: open\n", model.PhaseAllow: "# phase: allow\n", model.PhaseDeny: "# phase: deny\n"}[o.Phase]
+		phase := map[model.Phase]string{model.PhaseFirst: "# phase: first\n", model.PhaseAllow: "# phase: allow\n", model.PhaseDeny: "# phase: deny\n"}[o.Phase]
 		b.WriteString(phase + string(data) + "---\n")
 	}
 	data, err := yaml.Marshal(map[string]any{"problems": problems})

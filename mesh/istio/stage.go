@@ -97,7 +97,7 @@ func closesByAllowing(o *model.Object) bool {
 // write writes what the stage asks for.
 func (a *authorization) write() {
 	if a.stage != model.StageEnforce && a.opens {
-		a.compilation.write(a.open(), model.PhaseOpen)
+		a.compilation.write(a.open(), model.PhaseFirst)
 	}
 	if len(a.asksWaypoint) > 0 {
 		a.compilation.write(a.waypointGateway(), model.PhaseAllow)

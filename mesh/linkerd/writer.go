@@ -182,7 +182,8 @@ func readableClients(clients clientSet) string {
 	return first
 }
 
-// finish writes the authentications and returns all objects.
+// finish writes the authentications, before the policies that refer to them: one
+// that refers to nothing permits nobody. It returns all objects.
 func (out *writer) finish() []model.Object {
 	for _, a := range out.authentications {
 		meta := out.meta(a.name, a.origins)
@@ -190,13 +191,13 @@ func (out *writer) finish() []model.Object {
 			out.add(meshTLSAuthentication{
 				TypeMeta: metav1.TypeMeta{APIVersion: authVersion, Kind: "MeshTLSAuthentication"},
 				Metadata: meta, Spec: meshTLSAuthenticationSpec{Identities: a.clients.identities},
-			}, model.PhaseAllow)
+			}, model.PhaseFirst)
 			continue
 		}
 		out.add(networkAuthentication{
 			TypeMeta: metav1.TypeMeta{APIVersion: authVersion, Kind: "NetworkAuthentication"},
 			Metadata: meta, Spec: networkAuthenticationSpec{Networks: a.clients.networks},
-		}, model.PhaseAllow)
+		}, model.PhaseFirst)
 	}
 	slices.SortFunc(out.objects, model.CompareObjects)
 	return out.objects

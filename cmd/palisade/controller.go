@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"floe.dev/palisade/controller"
+)
+
+// defaultHome is the namespace that palisade is installed into.
+const defaultHome = "palisade-system"
+
+func newController(s streams) *cobra.Command {
+	var in reading
+	var o controller.Options
+	var format, level string
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Govern a cluster: watch it, write what is wanted, step by step, and keep it so",
+		Long: `controller watches the cluster that it runs in (or that --kubeconfig names) and
+writes what its SecurityProfiles demand: in every namespace stage by stage, each
+proven before the next, with what allows before what denies. What somebody changes
+of it is mended; what is not palisade's is never touched. How every namespace stands
+is in its NamespacePosture. It runs until it is told to end.`,
+		Example: `  palisade controller
+  palisade controller --kubeconfig ~/.kube/config --mesh istio --leader-elect=false`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := in.check(); err != nil {
+				return err
+			}
+			log, err := newLog(s, format, level)
+			if err != nil {
+				return err
+			}
+			config, err := in.config()
+			if err != nil {
+				return fmt.Errorf("no cluster to govern: %w", err)
+			}
+			o.Given, o.Log = in.given, log
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return controller.Run(ctx, config, o)
+		},
+	}
+	flags := c.Flags()
+	flags.SortFlags = false
+	in.connecting.register(flags)
+	in.registerGiven(flags)
+	flags.VarP(checked(&o.Namespace, cmp.Or(os.Getenv("POD_NAMESPACE"), defaultHome), name), "namespace", "n", "namespace that palisade runs in, where its Lease is")
+	flags.BoolVar(&o.LeaderElection, "leader-elect", true, "let several replicas run, of which one writes")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `where to serve Prometheus metrics; "0" does not`)
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", `where to serve /healthz and /readyz; "0" does not`)
+	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", `where to serve profiles of the process, such as 127.0.0.1:6060; "0" does not`)
+	flags.Var(oneOf(&format, "json", "json", "text"), "log-format", "form of the log on standard error: json or text")
+	flags.Var(oneOf(&level, "info", "debug", "info", "warn", "error"), "log-level", "least grave lines that are logged: debug, info, warn or error")
+	return c
+}
+
+// newLog makes a log on standard error.
+func newLog(s streams, format, level string) (logr.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
+		return logr.Logger{}, err
+	}
+	o := &slog.HandlerOptions{Level: least}
+	if format == "text" {
+		return logr.FromSlogHandler(slog.NewTextHandler(s.err, o)), nil
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(s.err, o)), nil
+}

@@ -1,0 +1,215 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/events"
+
+	"floe.dev/palisade/cluster"
+	"floe.dev/palisade/engine"
+)
+
+// governor decides when the cluster is looked at, and has what comes out carried out.
+type governor struct {
+	options Options
+	log     logr.Logger
+	world   *cluster.World
+	writer  *cluster.Writer
+	events  events.EventRecorder
+	metrics *collector
+	ledger  *ledger
+	bell    *bell
+	feeds   feeds
+	// current is what is to be carried out; nil before the first run.
+	current atomic.Pointer[outcome]
+	// working counts the reconciliations of namespaces that are under way.
+	working atomic.Int32
+
+	// past is the leader's own.
+	past engine.Past
+	// blocked is why nothing is done, as it was last said, and since when that is over.
+	blocked   string
+	unblocked time.Time
+
+	lock sync.Mutex
+	// gone are namespaces that were deleted since the last run: one of the same name is another.
+	gone map[string]bool
+}
+
+func newGovernor(o Options, recorder events.EventRecorder) *governor {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	g := &governor{
+		options: o, log: o.Log.WithName("governor"), events: recorder,
+		ledger: newLedger(), bell: newBell(), feeds: newFeeds(), gone: map[string]bool{},
+	}
+	g.metrics = newCollector(g)
+	return g
+}
+
+// changed is told of everything that changes in the cluster, in every replica.
+func (g *governor) changed(c cluster.Change) {
+	now := g.options.Now()
+	echo := g.ledger.seen(c, now)
+	if c.Gone && c.Ref.Kind == "Namespace" && c.Ref.Group() == "" {
+		g.lock.Lock()
+		g.gone[c.Ref.Name] = true
+		g.lock.Unlock()
+	}
+	if !c.Same {
+		g.bell.ring(!echo && urgent(c), now)
+	}
+}
+
+// urgent tells what people wrote, and what was done to palisade's objects, from all the rest.
+func urgent(c cluster.Change) bool {
+	return c.Ref.Name != "" && (c.Owned || c.Own && c.Ref.Kind != "MTLSReport" || c.Ref.Kind == "Namespace" && c.Ref.Group() == "")
+}
+
+// NeedLeaderElection tells that one replica governs.
+func (g *governor) NeedLeaderElection() bool { return true }
+
+// Start governs until the context is done.
+func (g *governor) Start(ctx context.Context) error {
+	if !g.awaitWorld(ctx) {
+		return nil
+	}
+	g.log.Info("governing", "knows", g.world.String())
+	g.past.Memory = engine.MemoryOf(g.world.Snapshot().Postures)
+	for {
+		g.run()
+		if !g.awaitCall(ctx) {
+			return nil
+		}
+	}
+}
+
+// awaitWorld waits until the cluster has been read.
+func (g *governor) awaitWorld(ctx context.Context) bool {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	said := g.now()
+	for !g.world.Synced() {
+		if g.now().Sub(said) >= 10*time.Second {
+			said = g.now()
+			g.log.Info("waiting until the cluster has been read", "missing", g.world.Waiting())
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return true
+}
+
+// awaitCall waits until the next run is due.
+func (g *governor) awaitCall(ctx context.Context) bool {
+	for {
+		var timer <-chan time.Time
+		if due := g.bell.due(g.busy()); !due.IsZero() {
+			wait := due.Sub(g.options.Now())
+			if wait <= 0 {
+				return ctx.Err() == nil
+			}
+			timer = time.After(min(wait, 200*time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-g.bell.woke:
+		case <-timer:
+		}
+	}
+}
+
+// busy tells whether namespaces are being written, or wait for it.
+func (g *governor) busy() bool { return g.working.Load() > 0 || g.feeds.namespaces.waiting() > 0 }
+
+// grace is how long profiles are waited for after their kind was away: to take its
+// definition away deletes them all, and nobody's wish to open everything.
+const grace = time.Minute
+
+// heartbeat is how often the cluster is looked at though nothing calls for it, so that whoever watches the metrics knows that somebody does.
+const heartbeat = 2 * time.Minute
+
+// run looks at the cluster once, and has what comes out carried out.
+func (g *governor) run() {
+	began := g.now()
+	g.bell.begin()
+	g.bury()
+	snapshot := g.world.Snapshot()
+	if why := g.blockedBy(snapshot, began); why != "" {
+		if why != g.blocked {
+			g.log.Info("nothing is written, and all stays as it is", "why", why)
+		}
+		g.blocked = why
+		g.metrics.blocked.Store(true)
+		g.bell.end(began, g.now(), 10*time.Second)
+		return
+	}
+	g.blocked = ""
+	g.metrics.blocked.Store(false)
+	turn := engine.Govern(snapshot, engine.Options{Given: g.options.Given, Now: began}, g.past)
+	g.past = turn.Past
+	o := newOutcome(snapshot, &turn, began)
+	g.current.Store(o)
+	g.metrics.ran(began, g.now())
+	g.tell(&turn)
+	g.feed(o)
+	g.ledger.settle(began)
+	after := heartbeat
+	if turn.RequeueAfter > 0 {
+		after = min(after, turn.RequeueAfter)
+	}
+	g.bell.end(began, g.now(), after)
+	g.log.V(1).Info("looked", "took", g.now().Sub(began).String(), "namespaces", len(o.namespaces), "changes", len(turn.Plan.Changes))
+}
+
+// blockedBy says why nothing may be done; empty where it may.
+func (g *governor) blockedBy(s *engine.Snapshot, now time.Time) string {
+	if why := g.world.Blocked(); why != "" {
+		g.unblocked = now.Add(grace)
+		return why
+	}
+	if len(s.Profiles) == 0 && len(g.past.Memory) > 0 && now.Before(g.unblocked) {
+		return "the kind SecurityProfile was away and is there again, without a profile: what they were is waited for"
+	}
+	return ""
+}
+
+// bury forgets the namespaces that were deleted.
+func (g *governor) bury() {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	for name := range g.gone {
+		delete(g.past.Memory, name)
+	}
+	clear(g.gone)
+}
+
+// feed has carried out what there is to do.
+func (g *governor) feed(o *outcome) {
+	for name := range o.namespaces {
+		g.feeds.namespaces.add("", name)
+	}
+	for kind, objects := range o.statuses {
+		for id := range objects {
+			g.feeds.own[kind].add(id.Namespace, id.Name)
+		}
+	}
+}
+
+// again asks for another look at the cluster, where something was not as it was seen.
+func (g *governor) again() { g.bell.ring(false, g.options.Now()) }
+
+func (g *governor) now() time.Time { return g.options.Now() }
+
+// String is for logs.
+func (g *governor) String() string { return fmt.Sprintf("governor of %s", g.world) }

@@ -1,0 +1,111 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"floe.dev/palisade/api/v1alpha1"
+	"floe.dev/palisade/cluster"
+	"floe.dev/palisade/engine"
+)
+
+// Options are the arguments of a controller.
+type Options struct {
+	// Namespace is where palisade itself runs, and where its Lease is.
+	Namespace string
+	// Given facts win over what the cluster shows.
+	Given engine.Given
+	// LeaderElection lets several replicas run, of which one writes.
+	LeaderElection bool
+	// MetricsAddress and HealthAddress are where to listen, ":8080"; "0" does not.
+	MetricsAddress, HealthAddress string
+	// ProfileAddress is where to serve profiles of the process (net/http/pprof); "0" does not.
+	ProfileAddress string
+	// Now is the clock.
+	Now func() time.Time
+	Log logr.Logger
+}
+
+// The name of the Lease, and its times: another replica takes over within the
+// first after the last sign of life, and at once where the leader ends in order.
+const (
+	leaseName     = "palisade"
+	leaseDuration = 12 * time.Second
+	renewDeadline = 8 * time.Second
+	retryPeriod   = 2 * time.Second
+)
+
+// Run runs a controller until the context is done. It ends with an error where it
+// cannot begin, and where it lost its Lease.
+func Run(ctx context.Context, config *rest.Config, o Options) error {
+	ctrl.SetLogger(o.Log)
+	m, err := newManager(config, o)
+	if err != nil {
+		return fmt.Errorf("beginning: %w", err)
+	}
+	if err := setUp(m, config, o); err != nil {
+		return fmt.Errorf("beginning: %w", err)
+	}
+	return m.Start(ctx)
+}
+
+func newManager(config *rest.Config, o Options) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	lease, renew, retry := leaseDuration, renewDeadline, retryPeriod
+	return manager.New(config, manager.Options{
+		Scheme:                        scheme,
+		Logger:                        o.Log,
+		LeaderElection:                o.LeaderElection,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionID:              leaseName,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.HealthAddress,
+		PprofBindAddress:              o.ProfileAddress,
+	})
+}
+
+func setUp(m manager.Manager, config *rest.Config, o Options) error {
+	g := newGovernor(o, m.GetEventRecorder("palisade"))
+	world, err := cluster.NewWorld(config, g.changed)
+	if err != nil {
+		return err
+	}
+	writer, err := cluster.NewWriter(config, false)
+	if err != nil {
+		return err
+	}
+	g.world, g.writer = world, writer
+	if err := errors.Join(m.Add(world), m.Add(g), addReconcilers(m, g)); err != nil {
+		return err
+	}
+	if err := metrics.Registry.Register(g.metrics); err != nil {
+		return err
+	}
+	ready := func(*http.Request) error {
+		if !world.Synced() {
+			return errors.New("the cluster has not been read yet")
+		}
+		return nil
+	}
+	return errors.Join(m.AddHealthzCheck("healthz", healthz.Ping), m.AddReadyzCheck("readyz", ready))
+}

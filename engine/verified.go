@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"floe.dev/palisade/api/v1alpha1"
+	"floe.dev/palisade/rollout"
+	"floe.dev/palisade/verify"
+)
+
+// verificationOf is what a stored report tells package rollout; false where nothing was verified yet.
+func verificationOf(r *v1alpha1.MTLSReport) (rollout.Verification, bool) {
+	s, known := StoredSummary(r)
+	if !known {
+		return rollout.Verification{}, false
+	}
+	v := rollout.Verification{Began: s.Began, Result: rollout.Unclear}
+	switch s.Light {
+	case verify.Red:
+		v.Result = rollout.Red
+		for _, id := range s.Failing {
+			v.Failed = append(v.Failed, id.String())
+		}
+	case verify.Green:
+		v.Result = rollout.Green
+	default:
+		for _, id := range s.Unclear {
+			v.Failed = append(v.Failed, id.String())
+		}
+	}
+	return v, true
+}
