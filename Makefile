@@ -16,7 +16,7 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/palisade/files deploy/manifests deploy/testdata
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-istio test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
+.PHONY: help build demo test test-istio test-linkerd test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,19 @@ help: ## list the verbs
 build: ## build bin/palisade
 	go build -o bin/palisade ./cmd/palisade
 
+demo: ## let palisade verify find what is wrong with stand-ins on loopback addresses
+	hack/demo.sh
+
 test: ## run all tests, with the race detector where there is a C compiler
 	go test $(RACE) ./...
 
 test-istio: ## hold the reader of Istio's objects to Istio's own packages (minutes, to build these)
 	go -C difftest/istio vet ./...
 	go -C difftest/istio test -count=1 -v -run . ./...
+
+test-linkerd: ## hold the client of Linkerd's CA to Linkerd's own identity service
+	go -C difftest/linkerd vet ./...
+	go -C difftest/linkerd test -count=1 -v ./...
 
 test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built from source when first needed (minutes)
 	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
@@ -40,6 +47,7 @@ test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Hel
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+	go -C difftest/zgrab2 test -run '^$$' -bench . -benchtime 3x ./...
 
 fuzz: ## run every fuzz target in turn, each for FUZZTIME (60s)
 	hack/fuzz.sh $(FUZZTIME)
@@ -47,6 +55,8 @@ fuzz: ## run every fuzz target in turn, each for FUZZTIME (60s)
 lint: $(TOOLS)/built ## run the linters
 	$(TOOLS)/golangci-lint run ./...
 	cd difftest/istio && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+	cd difftest/linkerd && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+	cd difftest/zgrab2 && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 
 fmt: $(TOOLS)/built ## format the Go files
 	$(TOOLS)/golangci-lint fmt ./...
@@ -68,12 +78,14 @@ verify: generate lint ## check that generated files, go.mod and style are as com
 		if [ -n "$$new" ]; then echo "generated, but not in git: $$new"; exit 1; fi
 	go mod tidy -diff
 	go -C difftest/istio mod tidy -diff
+	go -C difftest/linkerd mod tidy -diff
+	go -C difftest/zgrab2 mod tidy -diff
 
 ci: ## run what the continuous integration runs
 	.ci/run
 
 clean: ## remove what was built in the clone
-	rm -rf bin
+	rm -rf bin demo
 
 $(TOOLS)/built:
 	go -C tools build -o $(TOOLS)/ tool

@@ -87,6 +87,7 @@ var table = []rule{
 	{path: "preflight", floor: 3, ours: []string{"model"}, bans: pure, why: "it judges what was read and asked; the findings of others come in as values"},
 	{path: "rollout", floor: 3, ours: []string{"model", "verify"}, bans: pure},
 	{path: "verify/probe", floor: 3, ours: []string{"model", "verify"}, why: "it carries the values of verify over the wire"},
+	{path: "verify/issue", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe; what it yields fits probe.Credentials without knowing it"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
 	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight"}, bans: pure},

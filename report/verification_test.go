@@ -135,6 +135,13 @@ func TestFormsForPeopleAreBoundedAtTenThousandPods(t *testing.T) {
 	t.Logf("html %d KiB, text %d, markdown %d, svg %d bytes", len(html)>>10, len(report.VerificationText(r, nil)), len(report.VerificationMarkdown(r)), len(report.VerificationSVG(r)))
 }
 
+// What is broken between two namespaces is not hidden by what holds there.
+func TestThePictureShowsTheWorstOfAPair(t *testing.T) {
+	svg := string(report.VerificationSVG(big(300, 2)))
+	assert.Contains(t, svg, "marker-end:url(#wire-broken)")
+	assert.Contains(t, svg, "3 ports of 15")
+}
+
 // evil is what a hostile server, or a workload, may put into a report.
 const evil = `</script><script>alert(1)</script><img src=x onerror=alert(2)>"'|` + "`"
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,6 +58,7 @@ type page struct {
 	Style          template.CSS
 	Script         template.JS
 	Picture        template.HTML
+	Readable       int
 	Word, Light    string
 	About, Counts  string
 	Tiles          []tile
@@ -127,8 +129,9 @@ type pageChange struct{ Kind, Text string }
 
 func newPage(r *verify.Report) *page {
 	light := r.Summary.Light()
+	drawn := VerificationSVG(r)
 	p := &page{
-		R: r, Style: template.CSS(verificationStyle), Script: template.JS(verificationScript), Picture: template.HTML(VerificationSVG(r)),
+		R: r, Style: template.CSS(verificationStyle), Script: template.JS(verificationScript), Picture: template.HTML(drawn), Readable: readable(drawn),
 		Word: verdictWords[light], Light: string(light), About: about(r), Counts: countsText(&r.Summary), Crypto: cryptoRows(&r.Crypto), Leaves: leavesText(r), Steps: steps(r.Rotation.Stage),
 	}
 	sum := sha256.Sum256([]byte(verificationScript))
@@ -144,6 +147,17 @@ func newPage(r *verify.Report) *page {
 	p.timeline()
 	p.changes()
 	return p
+}
+
+// readable is the width in pixels below which the letters of a picture get too small; it is scrolled there.
+func readable(drawn []byte) int {
+	_, after, _ := bytes.Cut(drawn, []byte(`<svg width="`))
+	digits, _, _ := bytes.Cut(after, []byte(`"`))
+	width, err := strconv.Atoi(string(digits))
+	if err != nil { // there is no picture
+		return 0
+	}
+	return width * 3 / 4
 }
 
 // table fills in the ports of workloads, by namespace, the worst first. Where there are too many the best are left out.

@@ -126,15 +126,23 @@ func (w *wirePicture) call(from, to int, p *verify.PortSummary) {
 	}
 }
 
-// edges are drawn in order: one for each way in which ports between two nodes stand.
+// edges draws one for each pair of nodes, as the worst of its ports stands: of two on the same way one would hide the other.
 func (w *wirePicture) edges() {
 	pairs := slices.SortedFunc(maps.Keys(w.ports), func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
 	for _, pair := range pairs {
+		var worst *line
+		total := 0
 		for _, kind := range []*line{&brokenLine, &unprovenLine, &openLine, &provenLine} {
-			if ports := w.ports[pair][kind]; len(ports) > 0 {
-				w.p.edges = append(w.p.edges, pictureEdge{from: pair[0], to: pair[1], label: w.label(ports), kind: kind})
+			if n := len(w.ports[pair][kind]); n > 0 {
+				worst = cmp.Or(worst, kind)
+				total += n
 			}
 		}
+		label := w.label(w.ports[pair][worst])
+		if n := len(w.ports[pair][worst]); n < total {
+			label = fmt.Sprintf("%s of %d", label, total)
+		}
+		w.p.edges = append(w.p.edges, pictureEdge{from: pair[0], to: pair[1], label: label, kind: worst})
 	}
 }
 

@@ -213,6 +213,17 @@ func (t *Targets) holds(identity string, expired bool) bool {
 	return slices.ContainsFunc(t.Identities, func(h HeldIdentity) bool { return h.Identity == identity && h.Expired == expired })
 }
 
+// LeaveOut takes out the checks of a client that cannot be played, and says why: the
+// port is judged by the others, and tells what was not tried.
+func (e *Expectation) LeaveOut(client Client, why string) {
+	e.leaveOut(func(c Check) string {
+		if c.Client == client {
+			return why
+		}
+		return ""
+	})
+}
+
 // leaveOut takes out checks that cannot be made, and says of each why.
 func (e *Expectation) leaveOut(why func(Check) string) {
 	e.Checks = slices.DeleteFunc(e.Checks, func(c Check) bool {

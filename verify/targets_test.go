@@ -124,3 +124,12 @@ func FuzzParseTargets(f *testing.F) {
 		}
 	})
 }
+
+func TestAClientThatCannotBePlayedIsLeftOutAloud(t *testing.T) {
+	e := expected(Linkerd, Strict)
+	before := len(e.Checks)
+	e.LeaveOut(Expired, "the mesh issues none")
+	assert.Len(t, e.Checks, before-1)
+	assert.NotContains(t, clients(&e), Expired)
+	assert.Contains(t, e.Untested, "an expired certificate: the mesh issues none")
+}

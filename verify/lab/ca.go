@@ -131,6 +131,16 @@ func (ca *CA) Leaf(identity string, issued time.Time) (*tls.Certificate, error) 
 	if err != nil {
 		return nil, err
 	}
+	chain, err := ca.Sign(identity, &key.PublicKey, issued, leafLifetime)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, err
+}
+
+// Sign certifies a key for an identity, as the mesh's CA does: the leaf, and what signed it.
+func (ca *CA) Sign(identity string, key *ecdsa.PublicKey, issued time.Time, life time.Duration) ([][]byte, error) {
 	ca.mu.Lock()
 	issuer := ca.issuer
 	ca.mu.Unlock()
@@ -140,19 +150,18 @@ func (ca *CA) Leaf(identity string, issued time.Time) (*tls.Certificate, error) 
 	}
 	rule, _ := verify.RenewalOf(way)
 	template := &x509.Certificate{
-		SerialNumber: serial(), NotBefore: issued.Add(-rule.Backdated), NotAfter: issued.Add(leafLifetime),
+		SerialNumber: serial(), NotBefore: issued.Add(-rule.Backdated), NotAfter: issued.Add(life),
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}
 	if err := name(template, ca.Mesh, identity); err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer.certificate, &key.PublicKey, issuer.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer.certificate, key, issuer.key)
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := x509.ParseCertificate(der)
-	return &tls.Certificate{Certificate: [][]byte{der, issuer.certificate.Raw}, PrivateKey: key, Leaf: leaf}, err
+	return [][]byte{der, issuer.certificate.Raw}, nil
 }
 
 // name gives a certificate its identity as the mesh writes it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 
@@ -14,26 +15,29 @@ import (
 )
 
 // connect asks ztunnel for the port by a CONNECT (HBONE), and gives the stream up as soon as there is an answer.
-func (h *handshake) connect() verify.Observation {
+func (h *handshake) connect() verify.Observation { return readConnect(h.conn, h.tls, h.e) }
+
+// readConnect speaks HTTP/2 over a stream, and reads until there is an answer.
+func readConnect(conn *wire, over io.ReadWriter, e *verify.Expectation) verify.Observation {
 	var out bytes.Buffer
 	out.WriteString(http2.ClientPreface)
-	framer := http2.NewFramer(&out, h.tls)
+	framer := http2.NewFramer(&out, over)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	framer.MaxHeaderListSize = maxHeader
 	framer.SetMaxReadFrameSize(maxHeader)
-	if err := errors.Join(framer.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 0}), framer.WriteHeaders(connectHeaders(h.e))); err != nil {
-		return h.conn.failed(err)
+	if err := errors.Join(framer.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 0}), framer.WriteHeaders(connectHeaders(e))); err != nil {
+		return conn.failed(err)
 	}
-	h.write(out.Bytes())
+	_, _ = over.Write(out.Bytes()) // what hinders it shows when it is read why
 	for range maxFrames {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			return h.conn.framed(err)
+			return conn.framed(err)
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
 			status, err := strconv.Atoi(f.PseudoValue("status"))
-			if err != nil || f.StreamID != 1 {
+			if err != nil || f.StreamID != 1 || status < 100 || status > 599 {
 				return verify.Observation{Outcome: verify.NotTLS, Detail: "an answer without a status"}
 			}
 			return verify.Observation{Outcome: verify.Answered, Status: status}

@@ -286,3 +286,43 @@ func TestNobodyThereIsNotAPass(t *testing.T) {
 }
 
 var _ probe.Expirer = (*lab.CA)(nil)
+
+// counting counts what is read of a connection.
+type counting struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+// Read reads, and counts.
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// However much a peer sends, a connection takes a bounded part of it, and ends in time.
+func TestHostilePeersCostABoundedAmount(t *testing.T) {
+	t.Parallel()
+	for _, fault := range lab.Hostile() {
+		for mesh, way := range map[model.MeshKind]verify.Way{model.MeshIstio: verify.HBONE, model.MeshLinkerd: verify.Linkerd} {
+			l := start(t, mesh, lab.Spec{Way: way, Mode: lab.Strict, Fault: fault, App: lab.HTTP, Callers: []string{caller(mesh)}})
+			var most, conns atomic.Int64
+			o := hurried(l)
+			o.Timeout, o.Attempts = 300*time.Millisecond, 1
+			o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+				conns.Add(1)
+				return &counting{c, &most}, err
+			}
+			began := time.Now()
+			expected := expectations(l)
+			sweep := probe.Run(t.Context(), expected, o)
+			assert.LessOrEqual(t, most.Load(), conns.Load()*(100<<10), "%s %s: over 100 KiB a connection", way, fault)
+			assert.Less(t, time.Since(began), time.Duration(conns.Load())*2*time.Second, "%s %s", way, fault)
+			r := verify.Judge(&expected[0], &sweep.Seen[0])
+			assert.NotEqual(t, verify.Pass, r.Verdict, "%s %s", way, fault)
+			assert.NotEmpty(t, r.Reason)
+			assert.Less(t, len(r.Reason), 400, "%s %s: what a peer says is cut", way, fault)
+		}
+	}
+}
