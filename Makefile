@@ -13,10 +13,13 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-istio test-apiserver bench fuzz lint fmt generate verify ci clean
+.PHONY: help demo build test test-istio test-apiserver bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## watch palisade at work on a control plane of its own; KEEP=1 lets it run on until Ctrl-C
+	@hack/demo.sh $(if $(KEEP),-keep)
 
 build: ## build bin/palisade
 	go build -o bin/palisade ./cmd/palisade

@@ -78,21 +78,36 @@ func manifests(folder string, files ...string) ([]*object, error) {
 		if err != nil {
 			return nil, err
 		}
-		decoder := utilyaml.NewYAMLOrJSONDecoder(f, 4096)
-		for err == nil {
-			o, raw := &object{}, runtime.RawExtension{}
-			if err = decoder.Decode(&raw); err != nil || len(raw.Raw) == 0 || string(raw.Raw) == "null" {
-				continue
-			}
-			err = o.UnmarshalJSON(raw.Raw)
-			list = append(list, o)
-		}
+		more, err := parsed(f)
 		_ = f.Close() // it was only read
-		if !errors.Is(err, io.EOF) {
+		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", file, err)
 		}
+		list = append(list, more...)
 	}
 	return list, nil
+}
+
+// parsed reads the objects of a stream of YAML documents.
+func parsed(in io.Reader) ([]*object, error) {
+	var list []*object
+	decoder := utilyaml.NewYAMLOrJSONDecoder(in, 4096)
+	for {
+		o, raw := &object{}, runtime.RawExtension{}
+		err := decoder.Decode(&raw)
+		switch {
+		case errors.Is(err, io.EOF):
+			return list, nil
+		case err != nil:
+			return nil, err
+		case len(raw.Raw) == 0 || string(raw.Raw) == "null":
+			continue
+		}
+		if err := o.UnmarshalJSON(raw.Raw); err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
 }
 
 // apply writes an object as kubectl apply --server-side would.
@@ -190,11 +205,16 @@ func (c *cluster) standIn(ctx context.Context, o *object) (bool, error) {
 	if !set {
 		replicas = 1
 	}
-	text := status(o.GetKind(), replicas, true)
+	return c.mark(ctx, in, o, replicas, true)
+}
+
+// mark tells of a workload that its pods are up, or that they are not.
+func (c *cluster) mark(ctx context.Context, in dynamic.ResourceInterface, o *object, replicas int64, up bool) (bool, error) {
+	text := status(o.GetKind(), replicas, up)
 	if text == "" {
 		return false, nil
 	}
-	_, err = in.Patch(ctx, o.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{FieldManager: "stand-in"}, "status")
+	_, err := in.Patch(ctx, o.GetName(), types.MergePatchType, []byte(text), metav1.PatchOptions{FieldManager: "stand-in"}, "status")
 	return true, err
 }
 
@@ -218,20 +238,6 @@ func await(ctx context.Context, most time.Duration, missing func() (string, erro
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// condition is a condition of an object's status; nil where it has none.
-func condition(o *object, kind string) map[string]any {
-	if o == nil {
-		return nil
-	}
-	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, c := range conditions {
-		if c, ok := c.(map[string]any); ok && c["type"] == kind {
-			return c
-		}
-	}
-	return nil
 }
 
 // namesOf lists the objects of a kind in a namespace.

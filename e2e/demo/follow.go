@@ -9,7 +9,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // narrator tells what changes between two states of a posture.
@@ -29,13 +28,7 @@ var passing = []string{"NotWritten", "Soaking", "WaitsForLayer", "WaitsForTurn"}
 // tell tells of stages that moved, and of holds that are new.
 func (n *narrator) tell(o *object) {
 	home := o.GetNamespace()
-	was, is := n.stages[home], map[string]string{}
-	list, _, _ := unstructured.NestedSlice(o.Object, "status", "rollout", "layers")
-	for _, entry := range list {
-		if entry, ok := entry.(map[string]any); ok {
-			is[fmt.Sprint(entry["layer"])] = fmt.Sprint(entry["stage"])
-		}
-	}
+	was, is := n.stages[home], stagesOf(o)
 	var moved []string
 	for _, layer := range layers {
 		before := was[layer]
@@ -50,13 +43,11 @@ func (n *narrator) tell(o *object) {
 		n.say("  %-*s  %s", n.width, home, strings.Join(moved, ", "))
 	}
 	n.stages[home] = is
-	holds, _, _ := unstructured.NestedSlice(o.Object, "status", "rollout", "holds")
-	for _, entry := range holds {
-		hold, ok := entry.(map[string]any)
-		if !ok || slices.Contains(passing, fmt.Sprint(hold["code"])) {
+	for _, h := range holdsOf(o) {
+		if slices.Contains(passing, h.code) {
 			continue
 		}
-		text := fmt.Sprintf("  %-*s  held, %s: %s", n.width, home, hold["code"], hold["message"])
+		text := fmt.Sprintf("  %-*s  held, %s: %s", n.width, home, h.code, h.message)
 		if !n.held[text] {
 			n.held[text] = true
 			n.say("%s", text)
@@ -64,12 +55,13 @@ func (n *narrator) tell(o *object) {
 	}
 }
 
-// follow tells how postures move until all of the namespaces are as wanted, and returns how long that took.
-func (d *demo) follow(ctx context.Context, most time.Duration, homes []string, wanted func(*object) bool) (time.Duration, error) {
+// follow tells how postures move until each of the namespaces was once as wanted (which says how
+// it is, and nothing before), and returns how long that took.
+func (d *demo) follow(ctx context.Context, most time.Duration, homes []string, wanted func(*object) string) (time.Duration, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("not within %s", most))
 	defer cancel()
-	n := &narrator{screen: d.screen, stages: map[string]map[string]string{}, held: map[string]bool{}}
+	n := d.narrator
 	waiting := map[string]bool{}
 	for _, home := range homes {
 		n.width = max(n.width, len(home))
@@ -97,9 +89,9 @@ func (d *demo) follow(ctx context.Context, most time.Duration, homes []string, w
 				continue
 			}
 			n.tell(o)
-			if waiting[o.GetNamespace()] && wanted(o) {
+			if text := wanted(o); text != "" && waiting[o.GetNamespace()] {
 				delete(waiting, o.GetNamespace())
-				n.say("  %-*s  ✓ %v", n.width, o.GetNamespace(), condition(o, "Ready")["message"])
+				n.say("  %-*s  ✓ %s", n.width, o.GetNamespace(), text)
 			}
 		case <-ended:
 			return 0, errors.New("the controller has ended")

@@ -33,6 +33,8 @@ func main() {
 	}
 }
 
+var errInterrupted = errors.New("interrupted; everything is stopped and removed")
+
 // demo is what the steps share.
 type demo struct {
 	*screen
@@ -45,6 +47,7 @@ type demo struct {
 	keep        bool
 	// governed are the namespaces of the platform that a profile selects.
 	governed []string
+	narrator *narrator
 }
 
 // run tells the whole story, and takes everything away however it ends.
@@ -59,7 +62,8 @@ func run(ctx context.Context, root string, keep bool) (err error) {
 	}
 	d := &demo{screen: newScreen(os.Stdout), root: root, folder: folder, keep: keep,
 		binary: filepath.Join(root, "bin/palisade"), lab: filepath.Join(root, "bin/lab"), kubeconfig: filepath.Join(folder, "kubeconfig")}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	d.narrator = &narrator{screen: d.screen, stages: map[string]map[string]string{}, held: map[string]bool{}}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }() // where the end was not reached
 	plane, err := d.start()
 	if err != nil {
 		return err
@@ -74,7 +78,7 @@ func run(ctx context.Context, root string, keep bool) (err error) {
 	for _, tell := range []func(context.Context) error{d.platform, d.plan, d.govern, d.newcomer, d.drift, d.stepBack, d.postures, d.wire} {
 		if err := tell(ctx); err != nil {
 			if ctx.Err() != nil {
-				return errors.New("interrupted")
+				return errInterrupted
 			}
 			return fmt.Errorf("step %d, %s: %w", len(d.steps)+1, d.what, err)
 		}
@@ -110,9 +114,9 @@ func (d *demo) end(ctx context.Context, plane *embedded.ControlPlane, failed err
 	if failed == nil {
 		d.step("Everything is stopped and removed", "")
 	}
-	err := errors.Join(d.controller.stop(), plane.Stop())
+	err := errors.Join(d.controller.stop(), plane.Stop(), os.RemoveAll(d.folder))
 	if failed != nil || err != nil {
-		if log := d.controller.log(); log != "" {
+		if log := d.controller.log(); log != "" && !errors.Is(failed, errInterrupted) {
 			fmt.Fprintf(os.Stderr, "\nThe last that the controller said:\n%s", log)
 		}
 		return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,7 +53,7 @@ func (s *screen) step(what, words string) {
 	s.done()
 	s.what, s.since = what, time.Now()
 	s.line("\n" + s.styled(bold, fmt.Sprintf("%d. %s", len(s.steps)+1, what)))
-	for _, line := range strings.Split(strings.TrimSpace(words), "\n") {
+	for line := range strings.Lines(strings.TrimSpace(words)) {
 		s.line("   " + strings.TrimSpace(line))
 	}
 	s.line("")
@@ -90,7 +91,7 @@ func (s *screen) seen(format string, args ...any) {
 // palisade runs the built binary, shows the command and its output, and demands an exit code.
 // Of long output, the first and the last lines are shown; more says how to see all.
 func (d *demo) palisade(ctx context.Context, c cut, code int, args ...string) (string, error) {
-	d.typed("palisade " + strings.Join(args, " ") + c.redirected())
+	d.typed("bin/palisade " + strings.Join(args, " ") + c.redirected())
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	command := d.command(ctx, d.binary, args...)
@@ -115,7 +116,7 @@ func (d *demo) palisade(ctx context.Context, c cut, code int, args ...string) (s
 		return "", fmt.Errorf("palisade %s ended with exit code %d, and %d was expected", args[0], is, code)
 	}
 	if code != 0 {
-		d.say(d.styled(dim, fmt.Sprintf("(exit code %d)", code)))
+		d.line(d.styled(dim, fmt.Sprintf("(exit code %d)", code)))
 	}
 	return out.String(), nil
 }
@@ -134,7 +135,10 @@ func (d *demo) command(ctx context.Context, name string, args ...string) *exec.C
 type cut struct {
 	// first and last are how many lines of its beginning and end; all, where both are 0.
 	first, last int
-	more        string
+	// keep begins a passage of the middle that is shown as well, kept how many lines it has.
+	keep string
+	kept int
+	more string
 	// file takes the output in place of the screen.
 	file string
 }
@@ -146,19 +150,41 @@ func (c cut) redirected() string {
 	return " > " + c.file
 }
 
+// show shows an output, cut where it is long.
 func (s *screen) show(text string, c cut) {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	left := len(lines) - c.first - c.last
 	if c.first+c.last == 0 || left <= 1 {
 		c.first, c.last, left = len(lines), 0, 0
 	}
-	for _, line := range lines[:c.first] {
-		s.line("  " + line)
+	middle := lines[c.first : len(lines)-c.last]
+	from := 0
+	if c.keep != "" {
+		from = slices.IndexFunc(middle, func(line string) bool { return strings.HasPrefix(line, c.keep) })
 	}
+	s.lines(lines[:c.first])
 	if left > 0 {
-		s.line(s.styled(dim, fmt.Sprintf("  … %d lines more; to see all: %s", left, c.more)))
+		note := fmt.Sprintf("  … %d lines more", left-c.kept)
+		if c.more != "" {
+			note += "; to see all: " + c.more
+		}
+		s.line(s.styled(dim, note))
 	}
-	for _, line := range lines[len(lines)-c.last:] {
+	if c.keep != "" && from >= 0 {
+		s.lines(middle[from:min(len(middle), from+c.kept)])
+		s.line(s.styled(dim, "  …"))
+	}
+	s.lines(lines[len(lines)-c.last:])
+}
+
+// widest is how long lines get, in characters.
+const widest = 220
+
+func (s *screen) lines(list []string) {
+	for _, line := range list {
+		if runes := []rune(line); len(runes) > widest {
+			line = string(runes[:widest]) + " …"
+		}
 		s.line("  " + line)
 	}
 }

@@ -13,16 +13,38 @@ import (
 // example is the platform that the demo is about.
 const example = "examples/floe"
 
+// platformHome is the namespace of the platform's services, debugging a workload in it that Pod Security refuses.
+const (
+	platformHome = "floe-platform"
+	debugging    = "debug-shell"
+)
+
+const debugShell = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: debug-shell, namespace: floe-platform}
+spec:
+  selector: {matchLabels: {app: debug-shell}}
+  template:
+    metadata: {labels: {app: debug-shell}}
+    spec: {containers: [{name: shell, image: "registry.floe.example/shell:1", securityContext: {privileged: true}}]}
+`
+
 // platform applies the platform without its intent.
 func (d *demo) platform(ctx context.Context) error {
 	d.step("The platform is applied", `
 		A data platform of four namespaces behind an ingress, in a cluster with Istio (`+example+`). Its Deployments, CronJobs
-		and Istio itself are only objects here: no pod runs.`)
+		and Istio itself are only objects here: no pod runs. Somebody has left a privileged Deployment in it, `+debugging+`.`)
 	files := []string{"cluster.yaml", "platform.yaml", "jobs.yaml", "domains.yaml"}
 	list, err := manifests(filepath.Join(d.root, example), files...)
 	if err != nil {
 		return err
 	}
+	shell, err := parsed(strings.NewReader(debugShell))
+	if err != nil {
+		return err
+	}
+	list = append(list, shell...)
 	d.say("The demo does what `kubectl apply --server-side -f FILE` would, with %s:", strings.Join(files, ", "))
 	if err := d.cluster.namespace(ctx, "istio-system", nil); err != nil {
 		return err
@@ -60,21 +82,24 @@ func (d *demo) platform(ctx context.Context) error {
 // plan shows what would be written.
 func (d *demo) plan(ctx context.Context) error {
 	d.step("What would palisade do?", `
-		plan reads the running cluster, lays over it the intent (who may call whom), and shows every object that it would write, each
-		with a diff, and what would break. It writes nothing.`)
+		plan reads the running cluster, lays over it the intent (who may call whom), and shows every object that it would write,
+		what stands in the way, and what would break. It writes nothing. Its exit code is 1, since a finding is an error.`)
 	d.typed("export KUBECONFIG=" + d.kubeconfig)
-	out, err := d.palisade(ctx, cut{first: 9, last: 60, more: "bin/palisade plan -f " + example}, 0,
+	out, err := d.palisade(ctx, cut{first: 8, last: 1, keep: "error PodBelowEnforce", kept: 2, more: "bin/palisade plan -f " + example}, 1,
 		"plan", "--context", "demo", "-f", example+"/intent.yaml", "--no-diff")
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(out, "4 namespaces governed") || !strings.Contains(out, "0 declared, 0 named") {
-		return fmt.Errorf("the plan does not say that 4 namespaces would be governed, and nothing declared would break")
+	for _, part := range []string{"4 namespaces governed", "no problems", "PodBelowEnforce", debugging, "0 declared, 0 named"} {
+		if !strings.Contains(out, part) {
+			return fmt.Errorf("the plan does not say %q", part)
+		}
 	}
+	d.seen("nothing that is declared would break; one workload is below the level of Pod Security that its namespace is to enforce")
 	return nil
 }
 
-// apply applies the intent with the rollout of the demo.
+// intent applies the intent with the rollout of the demo.
 func (d *demo) intent(ctx context.Context) error {
 	list, err := manifests(filepath.Join(d.root, example), "intent.yaml")
 	if err != nil {
@@ -99,23 +124,37 @@ func (d *demo) intent(ctx context.Context) error {
 // govern starts the controller, and follows the rollout to its end.
 func (d *demo) govern(ctx context.Context) error {
 	d.step("The intent is applied, and the controller takes each namespace to strict", `
-		Stage by stage, what allows before what denies; only Enforce refuses anything. For the demo a stage soaks 2 s
+		Stage by stage, what allows before what denies; only Enforce refuses anything. For the demo a stage soaks `+soak.String()+`
 		in place of 10 min, and steps are taken without proof on the wire (rollout.verification: Optional), since no pod runs that could be probed.`)
 	if err := d.intent(ctx); err != nil {
 		return err
 	}
 	args := []string{"controller", "--context", "demo", "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address=0", "--log-format=text"}
-	d.typed("palisade " + strings.Join(args, " ") + " &")
+	d.typed("bin/palisade " + strings.Join(args, " ") + " &")
 	var err error
 	if d.controller, err = launch(d.command(context.WithoutCancel(ctx), d.binary, args...)); err != nil {
 		return err
 	}
-	took, err := d.follow(ctx, 45*time.Second, d.governed, func(o *object) bool { return condition(o, "Ready")["status"] == "True" })
+	took, err := d.follow(ctx, 45*time.Second, d.governed, func(o *object) string {
+		if o.GetNamespace() == platformHome && heldBy(o) == "PodSecurityRefuses" && stagesOf(o)["Network"] == "Enforce" {
+			return "held: its mesh and network are strict, Pod Security waits"
+		}
+		return inForce(o)
+	})
 	if err != nil {
 		return err
 	}
-	d.seen("all %d namespaces are governed after %.1f s", len(d.governed), took.Seconds())
-	return nil
+	d.seen("after %.1f s three namespaces are governed, and one is held for a reason", took.Seconds())
+	d.say("\nThe Deployment that holds it is taken away:")
+	d.typed("kubectl delete deployment -n " + platformHome + " " + debugging)
+	if err := d.cluster.remove(ctx, deployments, platformHome, debugging); err != nil {
+		return err
+	}
+	took, err = d.follow(ctx, 20*time.Second, []string{platformHome}, inForce)
+	if err == nil {
+		d.seen("governed after %.1f s more", took.Seconds())
+	}
+	return err
 }
 
 // newcomer creates a namespace, and measures how long it stays ungoverned.
@@ -142,8 +181,8 @@ func (d *demo) newcomer(ctx context.Context) error {
 		return fmt.Errorf("mTLS of %s is not STRICT: %w", name, err)
 	}
 	names, err := d.cluster.namesOf(ctx, policies, name)
-	if err != nil {
-		return err
+	if err != nil || names == "" {
+		return fmt.Errorf("%s has no NetworkPolicy: %w", name, err)
 	}
 	d.seen("governed after %d ms: mTLS STRICT, NetworkPolicies %s", took.Milliseconds(), names)
 	return nil
@@ -160,7 +199,7 @@ func mode(o *object) string {
 
 // drift breaks a policy by hand, and measures how long it stays broken.
 func (d *demo) drift(ctx context.Context) error {
-	const home, strict, patched = "floe-platform", "palisade-strict", `{"spec":{"mtls":{"mode":"PERMISSIVE"}}}`
+	const home, strict, patched = platformHome, "palisade-strict", `{"spec":{"mtls":{"mode":"PERMISSIVE"}}}`
 	d.step("Somebody edits policies by hand", `
 		One lets plaintext in again "just for a test", another deletes the NetworkPolicy in front of the database.`)
 	d.typed(fmt.Sprintf("kubectl patch peerauthentication -n %s %s --type merge -p '%s'", home, strict, patched))
@@ -210,8 +249,6 @@ func (d *demo) deleted(ctx context.Context, home, prefix string) error {
 	return err
 }
 
-func (d *demo) stepBack(ctx context.Context) error { return nil }
-
 // postures shows how every namespace stands.
 func (d *demo) postures(ctx context.Context) error {
 	d.step("How does every namespace stand?", `
@@ -224,5 +261,3 @@ func (d *demo) postures(ctx context.Context) error {
 	d.show(text, cut{})
 	return nil
 }
-
-func (d *demo) wire(ctx context.Context) error { return nil }
