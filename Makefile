@@ -1,19 +1,22 @@
 # Verbs of the repository. `make` alone lists them.
 #
-# The developer tools are pinned in tools/go.mod and built once, outside of the
-# clone, into a folder named after their versions.
+# The developer tools are pinned in tools/go.mod, those of deploy/ in modules below
+# it, and built once, outside of the clone, into folders named after their versions.
 
 SHELL    := /bin/bash
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/palisade
 TOOLS    := $(CACHE)/tools-$(shell cat tools/go.mod tools/go.sum | sha256sum | cut -c1-12)
+# Helm and promtool.
+CHARTTOOLS := $(CACHE)/chart-tools-$(shell cat tools/{helm,promtool}/go.{mod,sum} | sha256sum | cut -c1-12)
+CHARTENV := PALISADE_HELM=$(CHARTTOOLS)/helm PALISADE_PROMTOOL=$(CHARTTOOLS)/promtool
 FUZZTIME ?= 60s
 # Go sets CGO_ENABLED to 0 where it finds no C compiler, and the race detector needs one.
 RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # What `make generate` writes, and nothing else does.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/palisade/files deploy/manifests deploy/testdata
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-istio test-apiserver bench fuzz lint fmt generate verify ci clean
+.PHONY: help demo build test test-istio test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +34,12 @@ test-istio: ## hold the reader of Istio's objects to Istio's own packages (minut
 	go -C difftest/istio vet ./...
 	go -C difftest/istio test -count=1 -v -run . ./...
 
-test-apiserver: ## hold palisade to a real API server, built from source when first needed (minutes)
-	KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
+test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built from source when first needed (minutes)
+	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
+
+test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Helm, promtool and the types of Grafana
+	$(CHARTENV) go test -count=1 -v ./deploy
+	go -C e2e test -count=1 -v ./dashboard
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
@@ -47,11 +54,16 @@ lint: $(TOOLS)/built ## run the linters
 fmt: $(TOOLS)/built ## format the Go files
 	$(TOOLS)/golangci-lint fmt ./...
 
-generate: $(TOOLS)/built ## write deepcopy functions and CRDs anew from api/
+generate: $(TOOLS)/built $(CHARTTOOLS)/built ## write anew what comes of api/ and of the chart
 	$(TOOLS)/controller-gen object paths=./api/...
 	rm -f deploy/crds/*.yaml
 	$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=deploy/crds
 	gofmt -w api
+	rm -rf deploy/chart/palisade/files
+	mkdir -p deploy/chart/palisade/files/crds
+	cp deploy/crds/*.yaml deploy/chart/palisade/files/crds
+	cp deploy/alerts/palisade.rules.yaml deploy/dashboards/palisade.json deploy/chart/palisade/files
+	$(CHARTENV) go test ./deploy -run TestChartRendersAsBefore -update
 
 verify: generate lint ## check that generated files, go.mod and style are as committed
 	git diff --exit-code -- $(GENERATED)
@@ -68,4 +80,9 @@ clean: ## remove what was built in the clone
 
 $(TOOLS)/built:
 	go -C tools build -o $(TOOLS)/ tool
+	@touch $@
+
+$(CHARTTOOLS)/built:
+	go -C tools/helm build -o $(CHARTTOOLS)/ tool
+	go -C tools/promtool build -tags remove_all_sd -o $(CHARTTOOLS)/ tool
 	@touch $@

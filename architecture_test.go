@@ -84,20 +84,21 @@ var table = []rule{
 	{path: "intent", floor: 3, ours: []string{"api/v1alpha1", "model", "mesh"}, bans: pure},
 	{path: "plan", floor: 3, ours: []string{"model", "manifest", "verdict"}, bans: pure},
 	{path: "audit", floor: 3, ours: []string{"model", "verdict"}, bans: pure, why: "what it looks at is there, whoever wrote it: it must not lean on the compilers of ours"},
+	{path: "preflight", floor: 3, ours: []string{"model"}, bans: pure, why: "it judges what was read and asked; the findings of others come in as values"},
 	{path: "rollout", floor: 3, ours: []string{"model", "verify"}, bans: pure},
 	{path: "verify/probe", floor: 3, ours: []string{"model", "verify"}, why: "it carries the values of verify over the wire"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
 		ours: []string{
 			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss",
-			"intent", "verdict", "verify", "rollout", "plan", "audit", "report",
+			"intent", "verdict", "verify", "rollout", "plan", "audit", "preflight", "report",
 		},
 	},
-	{path: "cluster", floor: 5, ours: []string{"api/v1alpha1", "model", "manifest", "intent", "plan", "deploy"}, why: "it carries values and compiles none"},
+	{path: "cluster", floor: 5, ours: []string{"api/v1alpha1", "model", "manifest", "intent", "plan", "preflight", "deploy"}, why: "it carries values and compiles none"},
 
 	{
 		path: "controller", floor: 6, why: "the shell reaches the compilers by engine only",
@@ -106,7 +107,7 @@ var table = []rule{
 	{path: "cmd/lab", floor: 7, ours: []string{"model", "verify", "verify/lab"}, why: "for tests and the demo; stand-ins have no place in what is shipped"},
 	{
 		path: "cmd/palisade", floor: 7, why: "as controller",
-		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "deploy", "controller"},
+		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "preflight", "deploy", "controller"},
 	},
 }
 

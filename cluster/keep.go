@@ -1,7 +1,11 @@
 package cluster
 
 import (
+	"encoding/base64"
 	"path"
+	"slices"
+
+	"floe.dev/palisade/preflight"
 )
 
 // keepTree keeps an object as it is.
@@ -25,6 +29,29 @@ func keepConfigMap(o *object, it *item) InputErrors {
 			return nil
 		}
 	}
+	return nil
+}
+
+// keepSecret keeps the certificates of Secrets in which a mesh has its authority,
+// and nothing of any other. A running cluster is not asked for Secrets as it is for other kinds: see Survey.
+func keepSecret(o *object, it *item) InputErrors {
+	it.unknown = true
+	if !slices.Contains(preflight.SecretNames(), o.ref.Name) {
+		return nil
+	}
+	texts := map[string]string{}
+	for key, value := range stringMap(o.tree["data"]) {
+		texts[key] = value
+	}
+	for key, value := range stringMap(o.tree["stringData"]) {
+		texts[key] = base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	data := map[string]any{}
+	for key, certificates := range certificatesOf(texts) {
+		data[key] = base64.StdEncoding.EncodeToString(certificates)
+	}
+	it.tree, it.unknown = only(o.tree, "apiVersion", "kind", "metadata"), false
+	it.tree["data"] = data
 	return nil
 }
 

@@ -42,6 +42,7 @@ var knownKinds = []knownKind{
 	{"networking.k8s.io", "NetworkPolicy", v1, false, readNetworkPolicy},
 	{"networking.k8s.io", "ServiceCIDR", []string{"v1", "v1beta1"}, true, keepTree},
 	{"", "ConfigMap", v1, false, keepConfigMap},
+	{"", "Secret", v1, false, keepSecret},
 	{"apiextensions.k8s.io", "CustomResourceDefinition", v1, true, keepDefinition},
 	{"apiregistration.k8s.io", "APIService", v1, true, keepTree},
 	{"", "ServiceAccount", v1, false, keepTree},

@@ -120,9 +120,16 @@ func adopt(owner model.WorkloadID, group []*item) model.Workload {
 	w.ID, w.APIVersion = owner, group[0].owner.APIVersion
 	w.Labels = sharedLabels(parts, func(p *model.Workload) map[string]string { return p.Labels })
 	w.Selector.MatchLabels = sharedLabels(parts, func(p *model.Workload) map[string]string { return p.Selector.MatchLabels })
-	w.Replicas = 0
+	w.Replicas, w.Health = 0, nil
 	for _, part := range parts {
 		w.Replicas += part.Replicas
+		if h := part.Health; h != nil {
+			if w.Health == nil {
+				w.Health = &model.Health{}
+			}
+			w.Health.Desired += h.Desired
+			w.Health.Ready += h.Ready
+		}
 	}
 	return w
 }

@@ -22,6 +22,9 @@ type pods struct {
 	// selector is nil where the kind has none that a person writes.
 	selector *metav1.LabelSelector
 	replicas *int32
+	// ready are those that take traffic, desired those that there should be: the declared count where nil.
+	ready   int32
+	desired *int32
 }
 
 func readDeployment(o *object, it *item) InputErrors {
@@ -29,7 +32,7 @@ func readDeployment(o *object, it *item) InputErrors {
 	if wrong != nil {
 		return InputErrors{wrong}
 	}
-	return o.controller(it, pods{&d.Spec.Template, "spec.template", d.Spec.Selector, d.Spec.Replicas})
+	return o.controller(it, pods{template: &d.Spec.Template, at: "spec.template", selector: d.Spec.Selector, replicas: d.Spec.Replicas, ready: d.Status.ReadyReplicas})
 }
 
 func readReplicaSet(o *object, it *item) InputErrors {
@@ -38,7 +41,7 @@ func readReplicaSet(o *object, it *item) InputErrors {
 		return InputErrors{wrong}
 	}
 	it.owner = metav1.GetControllerOf(rs)
-	return o.controller(it, pods{&rs.Spec.Template, "spec.template", rs.Spec.Selector, rs.Spec.Replicas})
+	return o.controller(it, pods{template: &rs.Spec.Template, at: "spec.template", selector: rs.Spec.Selector, replicas: rs.Spec.Replicas, ready: rs.Status.ReadyReplicas})
 }
 
 func readStatefulSet(o *object, it *item) InputErrors {
@@ -46,7 +49,7 @@ func readStatefulSet(o *object, it *item) InputErrors {
 	if wrong != nil {
 		return InputErrors{wrong}
 	}
-	return o.controller(it, pods{&s.Spec.Template, "spec.template", s.Spec.Selector, s.Spec.Replicas})
+	return o.controller(it, pods{template: &s.Spec.Template, at: "spec.template", selector: s.Spec.Selector, replicas: s.Spec.Replicas, ready: s.Status.ReadyReplicas})
 }
 
 func readDaemonSet(o *object, it *item) InputErrors {
@@ -54,7 +57,10 @@ func readDaemonSet(o *object, it *item) InputErrors {
 	if wrong != nil {
 		return InputErrors{wrong}
 	}
-	return o.controller(it, pods{&d.Spec.Template, "spec.template", d.Spec.Selector, nil})
+	return o.controller(it, pods{
+		template: &d.Spec.Template, at: "spec.template", selector: d.Spec.Selector,
+		ready: d.Status.NumberReady, desired: &d.Status.DesiredNumberScheduled,
+	})
 }
 
 func readReplicationController(o *object, it *item) InputErrors {
@@ -69,7 +75,10 @@ func readReplicationController(o *object, it *item) InputErrors {
 	if len(selector) == 0 {
 		selector = rc.Spec.Template.Labels
 	}
-	return o.controller(it, pods{rc.Spec.Template, "spec.template", &metav1.LabelSelector{MatchLabels: selector}, rc.Spec.Replicas})
+	return o.controller(it, pods{
+		template: rc.Spec.Template, at: "spec.template", selector: &metav1.LabelSelector{MatchLabels: selector},
+		replicas: rc.Spec.Replicas, ready: rc.Status.ReadyReplicas,
+	})
 }
 
 func readJob(o *object, it *item) InputErrors {
@@ -104,8 +113,17 @@ func readPod(o *object, it *item) InputErrors {
 	if w, ok := it.value.(*model.Workload); ok {
 		w.Running = p.UID != "" || p.Status.Phase != ""
 		w.Addresses = podAddresses(p)
+		if w.Health != nil && isReady(p) {
+			w.Health.Ready = 1
+		}
 	}
 	return faults
+}
+
+func isReady(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // podAddresses are those that a pod has been given; text that is no address is none.
@@ -167,6 +185,20 @@ func (o *object) workload(it *item, p pods) InputErrors {
 		ServiceAccount: p.template.Spec.ServiceAccountName,
 		Spec:           p.template.Spec,
 		Replicas:       replicas,
+		Health:         o.health(p, replicas),
 	}
 	return faults
+}
+
+// health is what the status of an object says, where it has one. Jobs end, so that none need be ready.
+func (o *object) health(p pods, replicas int32) *model.Health {
+	status, _ := o.tree["status"].(map[string]any)
+	switch {
+	case len(status) == 0, o.ref.Kind == "Job", o.ref.Kind == "CronJob":
+		return nil
+	case p.desired != nil:
+		return &model.Health{Desired: *p.desired, Ready: p.ready}
+	default:
+		return &model.Health{Desired: replicas, Ready: p.ready}
+	}
 }

@@ -136,6 +136,9 @@ func (g *governor) busy() bool { return g.working.Load() > 0 || g.feeds.namespac
 // definition away deletes them all, and nobody's wish to open everything.
 const grace = time.Minute
 
+// heartbeat is how often the cluster is looked at though nothing calls for it, so that whoever watches the metrics knows that somebody does.
+const heartbeat = 2 * time.Minute
+
 // run looks at the cluster once, and has what comes out carried out.
 func (g *governor) run() {
 	began := g.now()
@@ -161,7 +164,11 @@ func (g *governor) run() {
 	g.tell(&turn)
 	g.feed(o)
 	g.ledger.settle(began)
-	g.bell.end(began, g.now(), turn.RequeueAfter)
+	after := heartbeat
+	if turn.RequeueAfter > 0 {
+		after = min(after, turn.RequeueAfter)
+	}
+	g.bell.end(began, g.now(), after)
 	g.log.V(1).Info("looked", "took", g.now().Sub(began).String(), "namespaces", len(o.namespaces), "changes", len(turn.Plan.Changes))
 }
 

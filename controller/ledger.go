@@ -43,6 +43,8 @@ type page struct {
 	gone    bool
 	digest  uint64
 	at      time.Time
+	// arrived is when it was seen; zero where it was not, or where others wrote since.
+	arrived time.Time
 	// touched is when somebody else was last seen to write it.
 	touched time.Time
 	// repairs counts how often that was mended, the last time at mended.
@@ -73,15 +75,16 @@ func digestOf(value any) uint64 {
 	return h.Sum64()
 }
 
-// begin notes that a write is about to be made. It is false where the same was written already, and is only not seen yet.
-func (l *ledger) begin(r model.Ref, digest uint64, now time.Time) bool {
+// begin notes that a write is about to be made, which whoever looked at the cluster at a
+// time found wanting. It is false where the same was written already, and was not to be seen at that time.
+func (l *ledger) begin(r model.Ref, digest uint64, looked, now time.Time) bool {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	p := l.page(keyOf(r))
-	if p.unseen(now) && p.digest == digest {
+	if p.digest == digest && (p.unseen(now) || p.arrived.After(looked)) {
 		return false
 	}
-	p.writing, p.met = true, ""
+	p.writing, p.met, p.arrived = true, "", time.Time{}
 	return true
 }
 
@@ -96,8 +99,12 @@ func (l *ledger) end(r model.Ref, digest uint64, version string, err error, now 
 	p := l.page(keyOf(r))
 	p.writing = false
 	if err != nil || p.met != "" && (version == "" || !newer(version, p.met)) {
-		if err == nil && version != "" && newer(p.met, version) {
+		switch {
+		case err != nil:
+		case version != "" && newer(p.met, version):
 			p.touched = now // by somebody who was faster
+		default:
+			p.version, p.gone, p.digest, p.arrived = "", false, digest, now
 		}
 		l.tidy(keyOf(r), p)
 		return
@@ -117,7 +124,7 @@ func (l *ledger) seen(c cluster.Change, now time.Time) bool {
 		return true
 	case p != nil && c.Gone && p.gone, p != nil && p.version != "" && !newer(c.ResourceVersion, p.version):
 		if p.gone || p.version == c.ResourceVersion {
-			p.version, p.gone = "", false
+			p.version, p.gone, p.arrived = "", false, now
 		}
 		l.tidy(k, p)
 		return true
@@ -125,7 +132,7 @@ func (l *ledger) seen(c cluster.Change, now time.Time) bool {
 		return false
 	}
 	p = l.page(k)
-	p.touched, p.version, p.gone = now, "", false
+	p.touched, p.version, p.gone, p.arrived = now, "", false, time.Time{}
 	return false
 }
 
@@ -162,7 +169,7 @@ func (l *ledger) repaired(r model.Ref, now time.Time) int {
 	return p.repairs
 }
 
-// settle forgets what others did to objects that are as they should be.
+// settle forgets what was seen before the cluster was last looked at, and what others did a while ago.
 func (l *ledger) settle(now time.Time) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -173,12 +180,15 @@ func (l *ledger) settle(now time.Time) {
 		if now.Sub(p.mended) > peace {
 			p.repairs = 0
 		}
+		if !p.arrived.After(now) {
+			p.arrived = time.Time{}
+		}
 		l.tidy(k, p)
 	}
 }
 
 func (l *ledger) tidy(k key, p *page) {
-	if !p.writing && p.version == "" && !p.gone && p.touched.IsZero() && p.repairs == 0 {
+	if !p.writing && p.version == "" && !p.gone && p.arrived.IsZero() && p.touched.IsZero() && p.repairs == 0 {
 		delete(l.pages, k)
 	}
 }

@@ -151,6 +151,6 @@ func (c *collector) repaired(namespace, kind string) { c.drift.WithLabelValues(n
 
 func (c *collector) noted(n *rollout.Note) {
 	if n.Kind == rollout.Changed && n.Code == rollout.SteppedBack {
-		c.stepBacks.WithLabelValues(n.Namespace, string(n.Layer), n.Code).Inc()
+		c.stepBacks.WithLabelValues(n.Namespace, string(n.Layer), n.Gate).Inc()
 	}
 }

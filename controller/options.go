@@ -32,6 +32,8 @@ type Options struct {
 	LeaderElection bool
 	// MetricsAddress and HealthAddress are where to listen, ":8080"; "0" does not.
 	MetricsAddress, HealthAddress string
+	// ProfileAddress is where to serve profiles of the process (net/http/pprof); "0" does not.
+	ProfileAddress string
 	// Now is the clock.
 	Now func() time.Time
 	Log logr.Logger
@@ -78,6 +80,7 @@ func newManager(config *rest.Config, o Options) (manager.Manager, error) {
 		RetryPeriod:                   &retry,
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
+		PprofBindAddress:              o.ProfileAddress,
 	})
 }
 

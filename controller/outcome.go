@@ -13,6 +13,8 @@ import (
 
 // outcome is what one run asks for. It is not changed once it is made.
 type outcome struct {
+	// looked is when the cluster was looked at.
+	looked time.Time
 	// namespaces are those in which there is something to do.
 	namespaces map[string]*work
 	// statuses are those of palisade's own kinds that are to be written, by kind.
@@ -23,6 +25,8 @@ type outcome struct {
 
 // work is what is to be done in one namespace.
 type work struct {
+	// looked is when the cluster was looked at.
+	looked  time.Time
 	changes []plan.Change
 	// there is the NamespacePosture as it is stored, or nil.
 	there *v1alpha1.NamespacePosture
@@ -35,7 +39,7 @@ type work struct {
 }
 
 func newOutcome(s *engine.Snapshot, t *engine.Turn, now time.Time) *outcome {
-	o := &outcome{namespaces: map[string]*work{}, statuses: ownStatuses(s, t, now)}
+	o := &outcome{looked: now, namespaces: map[string]*work{}, statuses: ownStatuses(s, t, now)}
 	for _, c := range t.Plan.Changes {
 		if c.Action != plan.Observe {
 			w := o.work(c.Namespace)
@@ -65,7 +69,7 @@ func newOutcome(s *engine.Snapshot, t *engine.Turn, now time.Time) *outcome {
 func (o *outcome) work(namespace string) *work {
 	w := o.namespaces[namespace]
 	if w == nil {
-		w = &work{}
+		w = &work{looked: o.looked}
 		o.namespaces[namespace] = w
 	}
 	return w

@@ -93,7 +93,7 @@ func (n *namespaces) carry(ctx context.Context, namespace string, w *work) (wait
 	case err != nil || wait > 0:
 		return wait, err
 	case w.wanted == nil && w.there != nil:
-		return 0, n.dropPosture(ctx, w.there)
+		return 0, n.dropPosture(ctx, w)
 	case w.wanted != nil && w.tell && !w.remember && len(w.changes) == 0:
 		return 0, n.postureStatus(ctx, namespace, w, w.wanted)
 	default:
@@ -112,7 +112,7 @@ func (n *namespaces) carryChanges(ctx context.Context, w *work) (wait time.Durat
 			wait = max(wait, pause)
 			continue
 		}
-		if failed := n.change(ctx, c, w.remember); failed != nil {
+		if failed := n.change(ctx, c, w); failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s %s: %w", c.Effect(), c.Ref, failed))
 		}
 	}
@@ -121,15 +121,15 @@ func (n *namespaces) carryChanges(ctx context.Context, w *work) (wait time.Durat
 
 // change carries out one change, unless that was done already and is only not seen yet. Where a step of
 // the rollout asks for it, it is no repair.
-func (n *namespaces) change(ctx context.Context, c *plan.Change, step bool) error {
+func (n *namespaces) change(ctx context.Context, c *plan.Change, w *work) error {
 	var digest uint64
 	if c.Desired != nil {
 		digest = digestOf(c.Desired.Tree)
 	}
-	if !n.ledger.begin(c.Ref, digest, n.now()) {
+	if !n.ledger.begin(c.Ref, digest, w.looked, n.now()) {
 		return nil
 	}
-	drift := !step && n.ledger.drifted(c.Ref)
+	drift := !w.remember && n.ledger.drifted(c.Ref)
 	version, err := n.writer.Carry(ctx, c)
 	n.ledger.end(c.Ref, digest, version, err, n.now())
 	n.metrics.wrote(c.Ref.Kind, string(c.Effect()), err)
@@ -159,7 +159,7 @@ func postureRef(namespace string) model.Ref {
 func (n *namespaces) postureStatus(ctx context.Context, namespace string, w *work, status *v1alpha1.NamespacePostureStatus) error {
 	ref := postureRef(namespace)
 	digest := digestOf(status)
-	if !n.ledger.begin(ref, digest, n.now()) {
+	if !n.ledger.begin(ref, digest, w.looked, n.now()) {
 		return nil
 	}
 	var uid types.UID
@@ -183,12 +183,12 @@ func (n *namespaces) postureStatus(ctx context.Context, namespace string, w *wor
 	return err
 }
 
-func (n *namespaces) dropPosture(ctx context.Context, there *v1alpha1.NamespacePosture) error {
-	ref := postureRef(there.Namespace)
-	if !n.ledger.begin(ref, 0, n.now()) {
+func (n *namespaces) dropPosture(ctx context.Context, w *work) error {
+	ref := postureRef(w.there.Namespace)
+	if !n.ledger.begin(ref, 0, w.looked, n.now()) {
 		return nil
 	}
-	err := n.writer.Remove(ctx, ref, there.UID)
+	err := n.writer.Remove(ctx, ref, w.there.UID)
 	n.ledger.end(ref, 0, "", err, n.now())
 	n.metrics.wrote(ref.Kind, "Delete", err)
 	return err
@@ -228,7 +228,7 @@ func (w *owners) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		return reconcile.Result{}, nil
 	}
 	digest := digestOf(s.status)
-	if !w.ledger.begin(s.ref, digest, w.now()) {
+	if !w.ledger.begin(s.ref, digest, o.looked, w.now()) {
 		return reconcile.Result{}, nil
 	}
 	version, err := w.writeStatus(ctx, s)

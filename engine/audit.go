@@ -14,8 +14,8 @@ import (
 type Audit struct {
 	Model    *model.Model
 	Findings []model.Finding
-	// Problems are what leaves the audit incomplete.
-	Problems []model.Problem
+	// Problems are what leaves the audit incomplete; OfIntent those of the intent, which do not.
+	Problems, OfIntent []model.Problem
 	// Unknown counts the objects of kinds that were not looked at, by "apiVersion kind".
 	Unknown map[string]int
 }
@@ -39,7 +39,7 @@ func Inspect(s *intent.Snapshot, o Options) Audit {
 	evidence := audit.Gather(v.Model, v.State)
 	evidence.AddWebhooks(s.ValidatingWebhooks, s.MutatingWebhooks)
 	findings = append(findings, audit.Find(evidence)...)
-	return Audit{Model: v.Model, Findings: once(findings), Problems: v.Problems, Unknown: v.Unknown}
+	return Audit{Model: v.Model, Findings: once(findings), Problems: v.Problems, OfIntent: resolved.Problems, Unknown: v.Unknown}
 }
 
 // meshFaults audits the mesh's objects in the state of the view.

@@ -13,13 +13,13 @@ func verificationOf(r *v1alpha1.MTLSReport) (rollout.Verification, bool) {
 		return rollout.Verification{}, false
 	}
 	v := rollout.Verification{Began: s.Began, Result: rollout.Unclear}
-	switch {
-	case s.Light == verify.Red:
+	switch s.Light {
+	case verify.Red:
 		v.Result = rollout.Red
 		for _, id := range s.Failing {
 			v.Failed = append(v.Failed, id.String())
 		}
-	case s.Light == verify.Green:
+	case verify.Green:
 		v.Result = rollout.Green
 	default:
 		for _, id := range s.Unclear {

@@ -51,7 +51,9 @@ type Workload struct {
 	Addresses []netip.Addr
 	// Running tells that this is a real Pod (already admitted, injected or not), not a template.
 	Running bool
-	Source  Source
+	// Health is what the cluster says of it; nil where no status was read.
+	Health *Health
+	Source Source
 
 	// Services are those that select these pods.
 	Services []*Service
@@ -59,6 +61,12 @@ type Workload struct {
 	Facts Facts
 	// Relaxed are the exemptions in force for it, at the time of the Model.
 	Relaxed []Relaxation
+}
+
+// Health is the status of a workload, or of a pod, in pods.
+type Health struct {
+	// Desired should be there; for a DaemonSet, as many as nodes take one. Ready take traffic.
+	Desired, Ready int32
 }
 
 // Ref names the workload's object.

@@ -71,6 +71,8 @@ type Note struct {
 	Layer model.Layer
 	Kind  NoteKind
 	Code  string
+	// Gate is the one that broke, where the code is SteppedBack; else empty.
+	Gate string
 	// Message is a sentence or two, without a full stop at its end; the same for the same cause, so that it can be told once.
 	Message string
 	// New tells that it was not said, in these words, the step before.

@@ -87,7 +87,7 @@ func (w *work) stepBack(code, fault string) {
 		failed = append(failed, fmt.Sprintf("%s is %s again", m.Layer, m.From))
 	}
 	w.to.Watch = nil
-	w.note(Note{Kind: Changed, Code: SteppedBack, New: true, Message: fmt.Sprintf("%s was taken back: %s (%s); %s", text, fault, code, strings.Join(failed, ", "))})
+	w.note(Note{Kind: Changed, Code: SteppedBack, Gate: code, New: true, Message: fmt.Sprintf("%s was taken back: %s (%s); %s", text, fault, code, strings.Join(failed, ", "))})
 }
 
 // backOff is how long a layer waits after so many failures.

@@ -59,6 +59,7 @@ is in its NamespacePosture. It runs until it is told to end.`,
 	flags.BoolVar(&o.LeaderElection, "leader-elect", true, "let several replicas run, of which one writes")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `where to serve Prometheus metrics; "0" does not`)
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", `where to serve /healthz and /readyz; "0" does not`)
+	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", `where to serve profiles of the process, such as 127.0.0.1:6060; "0" does not`)
 	flags.Var(oneOf(&format, "json", "json", "text"), "log-format", "form of the log on standard error: json or text")
 	flags.Var(oneOf(&level, "info", "debug", "info", "warn", "error"), "log-level", "least grave lines that are logged: debug, info, warn or error")
 	return c

@@ -75,19 +75,11 @@ func (in *reading) snapshot(ctx context.Context, s streams, more ...string) (*en
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	c, live := in.connecting, in.asked()
-	var files []string
-	for _, path := range slices.Concat(in.files, more) {
-		if name, is := strings.CutPrefix(path, clusterPath); is {
-			live, c.context = true, cmp.Or(name, c.context)
-			continue
-		}
-		files = append(files, path)
-	}
+	c, files, live := in.target(more...)
 	if slices.Contains(files, "") {
 		return nil, errors.New("nothing to read: an empty path was given")
 	}
-	if !live && len(files) > 0 {
+	if !live {
 		return cluster.Read(files, s.in, cluster.Options{DefaultNamespace: in.namespace})
 	}
 	snapshot, err := in.readCluster(ctx, s, c, files)
@@ -95,6 +87,19 @@ func (in *reading) snapshot(ctx context.Context, s streams, more ...string) (*en
 		return nil, fmt.Errorf("nothing to read: give a file or folder with -f, or - for standard input; %w, so there is no cluster to read either", err)
 	}
 	return snapshot, err
+}
+
+// target tells which cluster is to be read, if any, and which files.
+func (in *reading) target(more ...string) (c connecting, files []string, live bool) {
+	c, live = in.connecting, in.asked()
+	for _, path := range slices.Concat(in.files, more) {
+		if name, is := strings.CutPrefix(path, clusterPath); is {
+			live, c.context = true, cmp.Or(name, c.context)
+			continue
+		}
+		files = append(files, path)
+	}
+	return c, files, live || len(files) == 0
 }
 
 // options are what the engine is told beside what was read.

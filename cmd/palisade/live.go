@@ -19,6 +19,8 @@ import (
 type connecting struct {
 	kubeconfig string
 	context    string
+	// as is the user to ask as, where it is not the kubeconfig's own.
+	as string
 }
 
 func (c *connecting) register(flags *pflag.FlagSet) {
@@ -40,6 +42,10 @@ func (c *connecting) config() (*rest.Config, error) {
 	switch {
 	case err == nil:
 		config.UserAgent = "palisade"
+		config.WarningHandler = rest.NoWarnings{} // of old versions of kinds; they would stand between the lines
+		if c.as != "" {
+			config.Impersonate.UserName = c.as
+		}
 		return config, nil
 	case clientcmd.IsEmptyConfig(err) && !c.asked():
 		return nil, errNoCluster

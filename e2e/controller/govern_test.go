@@ -219,7 +219,7 @@ func TestMetricsTellHowItStands(t *testing.T) {
 	l.controller("--metrics-bind-address=127.0.0.1:18080", "--health-probe-bind-address=127.0.0.1:18081")
 	l.eventually(20*time.Second, l.governed(home))
 	time.Sleep(2 * time.Second)
-	body := read(t, "http://127.0.0.1:18080/metrics")
+	body := readURL(t, "http://127.0.0.1:18080/metrics")
 	for _, line := range []string{
 		`palisade_namespace_stage{layer="Network",namespace="` + home + `",stage="Enforce"} 1`,
 		`palisade_namespaces{profile="` + l.name + `",stage="Enforce"} 1`,
@@ -229,11 +229,11 @@ func TestMetricsTellHowItStands(t *testing.T) {
 	} {
 		assert.Contains(t, body, line)
 	}
-	assert.Equal(t, "ok", read(t, "http://127.0.0.1:18081/readyz"))
-	assert.Equal(t, "ok", read(t, "http://127.0.0.1:18081/healthz"))
+	assert.Equal(t, "ok", readURL(t, "http://127.0.0.1:18081/readyz"))
+	assert.Equal(t, "ok", readURL(t, "http://127.0.0.1:18081/healthz"))
 }
 
-func read(t *testing.T, url string) string {
+func readURL(t testing.TB, url string) string {
 	t.Helper()
 	r, err := http.Get(url)
 	require.NoError(t, err)

@@ -52,7 +52,7 @@ func own(resource string) schema.GroupVersionResource {
 
 // lab is the cluster as one test sees it.
 type lab struct {
-	*testing.T
+	testing.TB
 	client     dynamic.Interface
 	kubernetes *kubernetes.Clientset
 	mapper     meta.RESTMapper
@@ -69,9 +69,17 @@ var labs struct {
 // newLab prepares a test. What it wrote is gone at its end.
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	l := newLabFor(t)
+	l.apply(platform)
+	t.Cleanup(l.clear)
+	return l
+}
+
+func newLabFor(t testing.TB) *lab {
+	t.Helper()
 	labs.Lock()
 	labs.count++
-	l := &lab{T: t, name: fmt.Sprintf("lab%d", labs.count)}
+	l := &lab{TB: t, name: fmt.Sprintf("lab%d", labs.count)}
 	labs.Unlock()
 	var err error
 	l.client, err = dynamic.NewForConfig(plane.Config)
@@ -81,8 +89,6 @@ func newLab(t *testing.T) *lab {
 	d, err := discovery.NewDiscoveryClientForConfig(plane.Config)
 	require.NoError(t, err)
 	l.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(d))
-	l.apply(platform)
-	t.Cleanup(l.clear)
 	return l
 }
 
