@@ -16,16 +16,19 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/palisade/files deploy/manifests deploy/testdata
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-istio test-linkerd test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
+.PHONY: help demo lab build test test-istio test-linkerd test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+demo: ## watch palisade at work on a control plane of its own; KEEP=1 lets it run on until Ctrl-C
+	@hack/demo.sh $(if $(KEEP),-keep)
+
 build: ## build bin/palisade
 	go build -o bin/palisade ./cmd/palisade
 
-demo: ## let palisade verify find what is wrong with stand-ins on loopback addresses
-	hack/demo.sh
+lab: ## let palisade verify find what is wrong with stand-ins on loopback addresses
+	hack/lab.sh
 
 test: ## run all tests, with the race detector where there is a C compiler
 	go test $(RACE) ./...
@@ -85,7 +88,7 @@ ci: ## run what the continuous integration runs
 	.ci/run
 
 clean: ## remove what was built in the clone
-	rm -rf bin demo
+	rm -rf bin lab
 
 $(TOOLS)/built:
 	go -C tools build -o $(TOOLS)/ tool

@@ -112,7 +112,7 @@ func BenchmarkGovern(b *testing.B) {
 				longest = max(longest, took)
 				b.Logf("run %d: %s, %d changes", run, took.Round(time.Millisecond), len(turn.Plan.Changes))
 				done := len(turn.Plan.Changes) == 0
-				for _, n := range turn.Past.Memory {
+				for _, n := range turn.Memory {
 					done = done && n.Watch == nil
 				}
 				past = turn.Past

@@ -30,11 +30,22 @@ parts=$(mktemp -d "$folder.XXXXXX")
 trap 'rm -rf "$parts"' EXIT
 export CGO_ENABLED=0 GOWORK=off
 
+# progress tells of every 100th package that `go build -v` names, and passes on all else.
+progress() {
+  local line n=0
+  while IFS= read -r line; do
+    case $line in
+    *[!a-zA-Z0-9._/~-]*) echo "$line" ;;
+    *) n=$((n + 1)); [ $((n % 100)) != 0 ] || note "$1: $n packages compiled" ;;
+    esac
+  done
+}
+
 # build FOLDER PACKAGE NAME LDFLAGS
 build() {
   local start=$SECONDS
   note "building $3 in hack/controlplane/$1 ..."
-  go -C "$1" build -trimpath -buildvcs=false -ldflags "-s -w $4" -o "$parts/$3" "$2" >&2
+  go -C "$1" build -v -trimpath -buildvcs=false -ldflags "-s -w $4" -o "$parts/$3" "$2" 2>&1 >&2 | progress "$3" >&2
   note "built $3 in $((SECONDS - start)) s"
 }
 

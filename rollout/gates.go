@@ -239,8 +239,13 @@ func (s *step) refuses(f *model.Flow) bool {
 			return false
 		}
 		server := s.p.m.Workload(id)
-		return server != nil && server.Facts.Meshed() && !server.ExemptsAll(layers[s.layer], f.Ports)
+		return server != nil && server.Facts.Meshed() && !server.ExemptsAll(layers[s.layer], f.Ports) && !ofProxy(server, f.Ports)
 	})
+}
+
+// ofProxy tells whether all of the ports are the proxy's own metrics ports, which ask nobody for an identity.
+func ofProxy(server *model.Workload, ports []model.Port) bool {
+	return len(ports) > 0 && !slices.ContainsFunc(ports, func(p model.Port) bool { return !slices.Contains(server.Facts.MetricsPorts, p) })
 }
 
 func podSecurityClean(s *step) (code, waits string) {

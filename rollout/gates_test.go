@@ -114,6 +114,27 @@ func TestClientsOfNamespacesThatNobodyGovernsAreAskedFor(t *testing.T) {
 	assert.Equal(t, rollout.ClientsNotCaptured, held()[0].Code)
 }
 
+func TestAProxysOwnMetricsPortAsksNoClientForAnIdentity(t *testing.T) {
+	w, memory := halfway(t)
+	memory["shop"].Layers[1].Stage = model.StagePermissive // mTLS
+	w.spaces["web"].outside["app-0"] = true
+	held := func(ports ...model.Port) bool {
+		m := w.model()
+		for i := range m.Workloads {
+			m.Workloads[i].Facts.MetricsPorts = []model.Port{model.TCP(15020), model.TCP(15090)}
+		}
+		for i := range m.Flows {
+			m.Flows[i].Ports = ports
+		}
+		holds := rollout.Step(m, w.evidence(m, memory), memory, w.now).Memory["shop"].Holds
+		return slices.ContainsFunc(holds, func(h rollout.Hold) bool { return h.Code == rollout.ClientsNotCaptured })
+	}
+	require.True(t, w.write(w.spaces["shop"], rollout.Lower(w.model(), memory).Namespace("shop").Posture, nil))
+	assert.False(t, held(model.TCP(15020)), "a scrape of the proxy is plaintext by design")
+	assert.True(t, held(model.TCP(15020), model.TCP(8080)))
+	assert.True(t, held(model.TCP(8080)))
+}
+
 func TestAStepThatStaysUnprovenTakesNoTurnAndCountsAsFailed(t *testing.T) {
 	w, memory := newWorld(model.MeshNone, strict(1, 1, time.Minute)), rollout.Memory{}
 	w.add("a", 1)

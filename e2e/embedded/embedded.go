@@ -44,6 +44,8 @@ type Options struct {
 	Flags map[string]string
 	// Meshless leaves out the CRDs of the meshes and of Gateway API.
 	Meshless bool
+	// Linkerdless leaves out the CRDs of Linkerd, so that a cluster with Istio is told for one.
+	Linkerdless bool
 }
 
 // Start starts a control plane; whoever does must Stop it.
@@ -119,7 +121,9 @@ func definitions(o Options) ([]string, error) {
 	if o.Meshless {
 		return paths, nil
 	}
-	paths = append(paths, filepath.Join(o.Root, "mesh/linkerd/testdata/crds"))
+	if !o.Linkerdless {
+		paths = append(paths, filepath.Join(o.Root, "mesh/linkerd/testdata/crds"))
+	}
 	for module, path := range map[string]string{
 		"istio.io/api":            "kubernetes/customresourcedefinitions.gen.yaml",
 		"sigs.k8s.io/gateway-api": "config/crd/standard",

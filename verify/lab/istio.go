@@ -23,7 +23,7 @@ const envoyRefusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\nServer: is
 // pilot/pkg/networking/core/filterchain_options.go): strict ones match TLS alone,
 // permissive ones end TLS where the client names Istio's protocols and leave the rest to the application.
 func (s *standin) sidecar(conn net.Conn) {
-	if s.Mode == Disabled {
+	if s.mode() == Disabled {
 		s.app(conn)
 		return
 	}
@@ -33,9 +33,9 @@ func (s *standin) sidecar(conn net.Conn) {
 	}
 	ofMesh := hello != nil && slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(istioNames, p) })
 	switch {
-	case hello == nil && s.Mode == Strict: // no chain matches
+	case hello == nil && s.mode() == Strict: // no chain matches
 		return
-	case hello == nil, s.Mode == Permissive && !ofMesh:
+	case hello == nil, s.mode() == Permissive && !ofMesh:
 		s.app(again)
 		return
 	}
@@ -51,7 +51,7 @@ func (s *standin) sidecar(conn net.Conn) {
 
 // proxyless is an application's gRPC server under xDS: mTLS alone, or plaintext alone.
 func (s *standin) proxyless(conn net.Conn) {
-	if s.Mode != Strict {
+	if s.mode() != Strict {
 		s.app(conn)
 		return
 	}
@@ -71,12 +71,12 @@ func (s *standin) proxyless(conn net.Conn) {
 // a connection is there, and HBONE on 15008 (ztunnel src/proxy/inbound_passthrough.rs, inbound.rs).
 func (s *standin) ztunnel(conn net.Conn, tunnelled bool) {
 	switch {
-	case tunnelled && s.Mode != Disabled:
+	case tunnelled && s.mode() != Disabled:
 		server, identity, err := s.accept(conn, tls.RequireAndVerifyClientCert, []string{"h2"})
 		if err == nil {
 			s.hbone(server, identity)
 		}
-	case tunnelled, s.Mode == Strict: // accepted, and closed
+	case tunnelled, s.mode() == Strict: // accepted, and closed
 	default:
 		s.app(conn)
 	}

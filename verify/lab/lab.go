@@ -109,6 +109,19 @@ func (l *Lab) Rotate() error {
 	return nil
 }
 
+// Relax makes the stand-ins of a workload permissive, as a downgrade of its mTLS
+// does, and returns how many there are.
+func (l *Lab) Relax(namespace, name string) int {
+	count := 0
+	for _, s := range l.standins {
+		if s.Namespace == namespace && s.Name == name {
+			s.relaxed.Store(true)
+			count++
+		}
+	}
+	return count
+}
+
 // listen finds an address on which all ports of a stand-in are free.
 func (l *Lab) listen(s *standin) (netip.AddrPort, error) {
 	const attempts = 50

@@ -26,7 +26,7 @@ const (
 // it takes TLS with an identity and a header that names a port.
 func (s *standin) linkerd(conn net.Conn, direct bool) {
 	switch {
-	case s.Mode == Disabled:
+	case s.mode() == Disabled:
 		s.app(conn)
 	case direct:
 		s.direct(conn)
@@ -78,7 +78,7 @@ func (s *standin) judge(conn net.Conn, identity string) {
 
 // permits is the policy of the port: strict asks for an identity, and for one that is let in.
 func (s *standin) permits(identity string) bool {
-	if s.Mode == Permissive || s.Fault == Unverified {
+	if s.mode() == Permissive || s.Fault == Unverified {
 		return true
 	}
 	return identity != "" && s.lets(identity)

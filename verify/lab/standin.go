@@ -28,6 +28,8 @@ type standin struct {
 	shown atomic.Pointer[tls.Certificate]
 	own   *tls.Certificate
 
+	// relaxed tells that it became permissive.
+	relaxed  atomic.Bool
 	accepted atomic.Int64
 	// received counts the bytes that reached the application.
 	received atomic.Int64
@@ -46,6 +48,14 @@ func (c counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.n.Add(int64(n))
 	return n, err
+}
+
+// mode is what it demands of its clients now.
+func (s *standin) mode() Mode {
+	if s.relaxed.Load() {
+		return Permissive
+	}
+	return s.Mode
 }
 
 // app hands a connection over to the application.

@@ -107,12 +107,31 @@ func Demo() []Spec {
 		{Namespace: "ops", Name: "agent", Port: 9100, Way: verify.Direct, Mode: Disabled, App: HTTP},
 		{Namespace: "ops", Name: "queue", Port: 5672, Way: verify.Sidecar, Mode: Strict, App: Silent, Fault: Hanging, Callers: []string{checkout}},
 	}
+	return twoPods(list)
+}
+
+// Sound is a part of the platform of examples/floe, all of it as it should be.
+func Sound() []Spec {
+	id := func(namespace, name string) string { return TrustDomain + "/ns/" + namespace + "/sa/floe-" + name }
+	jobs, dagster, polaris := id("floe-jobs", "job-runner"), id("floe-platform", "dagster"), id("floe-platform", "polaris")
+	return twoPods([]Spec{
+		{Namespace: "floe-platform", Name: "polaris", Port: 8181, Way: verify.Sidecar, Mode: Strict, App: HTTP, Callers: []string{dagster, jobs}},
+		{Namespace: "floe-platform", Name: "marquez", Port: 5000, Way: verify.Sidecar, Mode: Strict, App: HTTP, Callers: []string{jobs}},
+		{Namespace: "floe-platform", Name: "minio", Port: 9000, Way: verify.Sidecar, Mode: Strict, App: HTTP, Callers: []string{jobs, polaris}},
+		{Namespace: "floe-platform", Name: "otel-collector", Port: 4318, Way: verify.Sidecar, Mode: Strict, App: HTTP, Callers: []string{dagster, jobs, polaris}},
+		{Namespace: "floe-sales-domain", Name: "sales-api", Port: 8080, Way: verify.Sidecar, Mode: Strict, App: HTTP,
+			Callers: []string{TrustDomain + "/ns/ingress-nginx/sa/ingress-nginx"}},
+	})
+}
+
+// twoPods makes two stand-ins of each; of AnyMember, one is at fault.
+func twoPods(list []Spec) []Spec {
 	var all []Spec
 	for i := range list {
 		for n := range 2 {
 			s := list[i]
 			s.Pod = fmt.Sprintf("%s-%d", s.Name, n)
-			if n > 0 && s.Fault == AnyMember { // one of two pods is at fault
+			if n > 0 && s.Fault == AnyMember {
 				s.Fault = NoFault
 			}
 			all = append(all, s)
