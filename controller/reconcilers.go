@@ -158,7 +158,7 @@ func postureRef(namespace string) model.Ref {
 // postureStatus stores the status of a namespace's posture, and makes the posture where there is none.
 func (n *namespaces) postureStatus(ctx context.Context, namespace string, w *work, status *v1alpha1.NamespacePostureStatus) error {
 	ref := postureRef(namespace)
-	digest := digestOf(status)
+	digest := statusDigest(status)
 	if !n.ledger.begin(ref, digest, w.looked, n.now()) {
 		return nil
 	}
@@ -227,7 +227,7 @@ func (w *owners) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if s == nil || s.blind && w.toldAlready(s) {
 		return reconcile.Result{}, nil
 	}
-	digest := digestOf(s.status)
+	digest := statusDigest(s.status)
 	if !w.ledger.begin(s.ref, digest, o.looked, w.now()) {
 		return reconcile.Result{}, nil
 	}

@@ -271,3 +271,29 @@ func bounded(s string, most int) string {
 	}
 	return strings.ToValidUTF8(s[:most-len("…")], "") + "…"
 }
+
+// statusDigest stands for a status, whenever its conditions came to hold: the same
+// that was worked out anew while the first is on its way is not written again.
+func statusDigest(status any) uint64 {
+	switch s := status.(type) {
+	case *v1alpha1.NamespacePostureStatus:
+		timeless := *s
+		timeless.Conditions = untimed(s.Conditions)
+		return digestOf(timeless)
+	case v1alpha1.SecurityProfileStatus:
+		s.Conditions = untimed(s.Conditions)
+		return digestOf(s)
+	case v1alpha1.RuleStatus:
+		s.Conditions = untimed(s.Conditions)
+		return digestOf(s)
+	}
+	return digestOf(status)
+}
+
+func untimed(conditions []metav1.Condition) []metav1.Condition {
+	list := slices.Clone(conditions)
+	for i := range list {
+		list[i].LastTransitionTime = metav1.Time{}
+	}
+	return list
+}
