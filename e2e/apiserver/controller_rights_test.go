@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os/exec"
@@ -29,6 +30,9 @@ func TestControllerRunsWithTheRightsOfTheChart(t *testing.T) {
 	defer func() {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		_ = c.Wait()
+		// The certificate of its webhook, which no test wrote.
+		err := s.namespaces.CoreV1().Secrets(home).Delete(context.WithoutCancel(t.Context()), "palisade-webhook", metav1.DeleteOptions{})
+		assert.NoError(t, err, "it made its certificate")
 	}()
 	posture := &object{}
 	posture.SetAPIVersion("palisade.floe.dev/v1alpha1")
