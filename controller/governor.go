@@ -191,8 +191,11 @@ func (g *governor) look(old time.Duration) *engine.Snapshot {
 	if g.view != nil && old > 0 && (changes == g.viewedUpTo || now.Sub(g.viewed) < old) {
 		return g.view
 	}
-	g.view, g.viewed, g.viewedUpTo = g.world.Snapshot(), now, changes
-	return g.view
+	snapshot := g.world.Snapshot()
+	if g.options.WebhookPort != 0 { // nobody else asks for it again
+		g.view, g.viewed, g.viewedUpTo = snapshot, now, changes
+	}
+	return snapshot
 }
 
 // lookForAdmission is what admission judges by; false where it is not known what is wanted.
