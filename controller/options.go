@@ -48,9 +48,9 @@ type Options struct {
 // first after the last sign of life, and at once where the leader ends in order.
 const (
 	leaseName     = "palisade"
-	leaseDuration = 12 * time.Second
-	renewDeadline = 8 * time.Second
-	retryPeriod   = 2 * time.Second
+	leaseDuration = 10 * time.Second
+	renewDeadline = 7 * time.Second
+	retryPeriod   = 1500 * time.Millisecond
 )
 
 // collectAt is how much garbage there may be, in percent of what is in use, before it is
