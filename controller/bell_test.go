@@ -48,3 +48,13 @@ func TestTimeItselfCalls(t *testing.T) {
 	b.begin()
 	assert.True(t, b.due(false).IsZero())
 }
+
+func TestWhatNoRolloutWaitsForHasTime(t *testing.T) {
+	b := newBell()
+	b.ringLate(noon)
+	assert.Equal(t, after(echoLater+otherwise), b.due(false))
+	b.ring(false, after(time.Second))
+	assert.Equal(t, after(time.Second+otherwise), b.due(false), "what others did does not")
+	b.ringLate(after(time.Second))
+	assert.Equal(t, after(time.Second+otherwise), b.due(false))
+}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
+	"floe.dev/palisade/model"
+	"floe.dev/palisade/rollout"
 )
 
 // governor decides when the cluster is looked at, and has what comes out carried out.
@@ -27,6 +30,8 @@ type governor struct {
 	feeds   feeds
 	// current is what is to be carried out; nil before the first run.
 	current atomic.Pointer[outcome]
+	// settled tells that no rollout waits for writes to be seen.
+	settled atomic.Bool
 	// working counts the reconciliations of namespaces that are under way.
 	working atomic.Int32
 
@@ -69,10 +74,15 @@ func (g *governor) changed(c cluster.Change) {
 		g.gone[c.Ref.Name] = true
 		g.lock.Unlock()
 	}
-	if !c.Same {
-		g.changes.Add(1)
-		g.bell.ring(!echo && urgent(c), now)
+	if c.Same {
+		return
 	}
+	g.changes.Add(1)
+	if echo && g.settled.Load() {
+		g.bell.ringLate(now)
+		return
+	}
+	g.bell.ring(!echo && urgent(c), now)
 }
 
 // urgent tells what people wrote, and what was done to palisade's objects, from all the rest.
@@ -166,6 +176,7 @@ func (g *governor) run() {
 	g.metrics.blocked.Store(false)
 	turn := engine.Govern(snapshot, engine.Options{Given: g.options.Given, Now: began}, g.past)
 	g.past = turn.Past
+	g.settled.Store(settled(turn.Memory))
 	o := newOutcome(snapshot, &turn, began)
 	g.current.Store(o)
 	g.metrics.ran(began, g.now())
@@ -204,6 +215,16 @@ func (g *governor) lookForAdmission() (*engine.Snapshot, bool) {
 		return nil, false
 	}
 	return g.look(stale), g.world.Blocked() == ""
+}
+
+// settled tells whether every stage was seen to be written, and every step proven.
+func settled(memory rollout.Memory) bool {
+	for _, n := range memory {
+		if n.Watch != nil || slices.ContainsFunc(n.Layers, func(l rollout.Layer) bool { return l.Stage != model.StageObserve && l.Since.IsZero() }) {
+			return false
+		}
+	}
+	return true
 }
 
 // blockedBy says why nothing may be done; empty where it may.

@@ -37,6 +37,9 @@ is in its NamespacePosture. It runs until it is told to end.`,
 			if err := in.check(); err != nil {
 				return err
 			}
+			if o.WebhookPort < 0 || o.WebhookPort > 65535 {
+				return fmt.Errorf("--webhook-port %d is no port: 0 to 65535", o.WebhookPort)
+			}
 			log, err := newLog(s, format, level)
 			if err != nil {
 				return err
