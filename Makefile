@@ -50,6 +50,7 @@ test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Hel
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+	KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -run '^$$' -bench . -benchtime 1x ./controller
 	go -C difftest/zgrab2 test -run '^$$' -bench . -benchtime 3x ./...
 
 fuzz: ## run every fuzz target in turn, each for FUZZTIME (60s)
