@@ -300,7 +300,7 @@ func (w *work) verified(since time.Time) (code, waits string) {
 	case w.posture != nil && w.posture.Rollout.Unverified && (v == nil || v.Result != Red):
 		return "", ""
 	case v == nil:
-		return EvidenceMissing, "nothing was verified on the wire; palisade verify does, and spec.rollout.verification Optional does without"
+		return EvidenceMissing, "nothing was verified on the wire: there is no MTLSReport that tells of it (spec.rollout.verification Optional does without)"
 	case v.Result == NotApplicable:
 		return "", ""
 	case v.Began.After(w.p.now.Add(time.Minute)):
