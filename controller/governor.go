@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -265,6 +264,3 @@ func (g *governor) feed(o *outcome) {
 func (g *governor) again() { g.bell.ring(false, g.options.Now()) }
 
 func (g *governor) now() time.Time { return g.options.Now() }
-
-// String is for logs.
-func (g *governor) String() string { return fmt.Sprintf("governor of %s", g.world) }

@@ -33,11 +33,11 @@ func (b *books) counts() counts {
 	}
 	for i := range b.turn.Problems {
 		p := &b.turn.Problems[i]
-		c.problems[[3]string{namespaceOf(p.Subject), p.Code, string(p.Severity)}]++
+		c.problems[[3]string{p.Subject.Home(), p.Code, string(p.Severity)}]++
 	}
 	for i := range b.turn.Findings {
 		f := &b.turn.Findings[i]
-		c.findings[[3]string{namespaceOf(f.Subject), f.Code, string(f.Severity)}]++
+		c.findings[[3]string{f.Subject.Home(), f.Code, string(f.Severity)}]++
 	}
 	for name, list := range b.held {
 		for _, n := range list {

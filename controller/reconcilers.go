@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,15 +44,9 @@ func addReconcilers(m manager.Manager, g *governor) error {
 	}
 	all := add("namespace", g.feeds.namespaces, parallel, &namespaces{governor: g})
 	for _, kind := range ownKinds {
-		all = errors.Join(all, add(lower(kind), g.feeds.own[kind], 2, &owners{governor: g, kind: kind, told: map[key]uint64{}}))
+		all = errors.Join(all, add(strings.ToLower(kind), g.feeds.own[kind], 2, &owners{governor: g, kind: kind, told: map[key]uint64{}}))
 	}
 	return all
-}
-
-func lower(kind string) string {
-	return map[string]string{
-		"SecurityProfile": "securityprofile", "TrafficRule": "trafficrule", "ExternalAccess": "externalaccess", "Exemption": "exemption",
-	}[kind]
 }
 
 // namespaces carries out what is to be done in one namespace.

@@ -51,7 +51,7 @@ func newBooks(s *engine.Snapshot, t *engine.Turn) *books {
 		profiles: map[string]*v1alpha1.SecurityProfile{}, observed: map[string]int{},
 	}
 	for _, n := range notices(t) {
-		home := namespaceOf(n.subject)
+		home := n.subject.Home()
 		b.notices[home] = append(b.notices[home], n)
 	}
 	for _, n := range t.Notes {
@@ -61,7 +61,7 @@ func newBooks(s *engine.Snapshot, t *engine.Turn) *books {
 	}
 	for i := range t.Objects {
 		ref := t.Objects[i].Ref()
-		b.objects[namespaceOf(ref)] = append(b.objects[namespaceOf(ref)], ref)
+		b.objects[ref.Home()] = append(b.objects[ref.Home()], ref)
 	}
 	for i := range s.Profiles {
 		b.profiles[s.Profiles[i].Name] = &s.Profiles[i]
@@ -87,14 +87,6 @@ func notices(t *engine.Turn) []notice {
 	}
 	slices.SortStableFunc(list, func(a, b notice) int { return b.severity.Rank() - a.severity.Rank() })
 	return list
-}
-
-// namespaceOf is the namespace that an object stands for, or in.
-func namespaceOf(r model.Ref) string {
-	if r.Kind == "Namespace" && r.Group() == "" {
-		return r.Name
-	}
-	return r.Namespace
 }
 
 // text is the notice as a condition says it.

@@ -61,7 +61,17 @@ func run(s *intent.Snapshot, cluster model.Cluster, problems []model.Problem, o 
 	resolved := intent.Resolve(s, cluster, dialect, o.Now)
 	m := resolved.Model
 
-	r := Result{Model: m, Problems: slices.Concat(problems, resolved.Problems), Findings: resolved.Findings}
+	r := compile(m, dialect, slices.Concat(problems, resolved.Problems), resolved.Findings, s.Unknown)
+	if o.Impact {
+		r.Plan.SetImpact(impact(m, &r.Plan))
+	}
+	r.Problems = r.Plan.Problems // judging may have found more
+	return r
+}
+
+// compile takes a Model to objects and a plan; the problems and findings are those of the stages before.
+func compile(m *model.Model, dialect mesh.Dialect, problems []model.Problem, findings []model.Finding, unknown map[string]int) Result {
+	r := Result{Model: m, Problems: problems, Findings: findings}
 	r.compile(netpol.Compile(m))
 	if dialect != nil {
 		r.compile(dialect.Compile(m))
@@ -73,10 +83,7 @@ func run(s *intent.Snapshot, cluster model.Cluster, problems []model.Problem, o 
 	slices.SortFunc(r.Objects, model.CompareObjects)
 	r.Problems = unique(r.Problems, model.CompareProblems)
 	r.Findings = unique(r.Findings, model.CompareFindings)
-	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, s.Unknown)
-	if o.Impact {
-		r.Plan.SetImpact(impact(m, &r.Plan))
-	}
+	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, unknown)
 	r.Problems = r.Plan.Problems // comparing may have found more
 	return r
 }

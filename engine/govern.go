@@ -10,7 +10,6 @@ import (
 	"floe.dev/palisade/intent"
 	"floe.dev/palisade/mesh"
 	"floe.dev/palisade/model"
-	"floe.dev/palisade/netpol"
 	"floe.dev/palisade/plan"
 	"floe.dev/palisade/pss"
 	"floe.dev/palisade/rollout"
@@ -90,21 +89,7 @@ func newGovernor(s *intent.Snapshot, o Options) *governor {
 
 // compile takes a model, demanded or lowered, to a plan.
 func (g *governor) compile(m *model.Model) Result {
-	r := Result{Model: m, Problems: slices.Clone(g.problems), Findings: slices.Clone(g.findings)}
-	r.compile(netpol.Compile(m))
-	if g.dialect != nil {
-		r.compile(g.dialect.Compile(m))
-		r.Findings = append(r.Findings, mesh.Findings(m)...)
-	}
-	r.compile(pss.Compile(m))
-	r.Findings = append(r.Findings, pss.Findings(m)...)
-
-	slices.SortFunc(r.Objects, model.CompareObjects)
-	r.Problems = unique(r.Problems, model.CompareProblems)
-	r.Findings = unique(r.Findings, model.CompareFindings)
-	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, g.snapshot.Unknown)
-	r.Problems = r.Plan.Problems
-	return r
+	return compile(m, g.dialect, slices.Clone(g.problems), slices.Clone(g.findings), g.snapshot.Unknown)
 }
 
 // step asks package rollout. What it would enforce is foreseen first, by what is there now.
@@ -218,7 +203,7 @@ func (g *governor) foresee(written *Result, layer model.Layer) map[string]rollou
 	}
 	for i := range raised.Problems {
 		if p := &raised.Problems[i]; p.Severity == model.Error {
-			add(namespaceOf(p.Subject), func(f *rollout.Foresight) {
+			add(p.Subject.Home(), func(f *rollout.Foresight) {
 				f.Problems++
 				f.Names = append(f.Names, p.Code+" "+p.Subject.String())
 			})
@@ -242,13 +227,6 @@ func concerned(i *plan.Impact, layer model.Layer) []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
-}
-
-func namespaceOf(r model.Ref) string {
-	if r.Kind == "Namespace" && r.Group() == "" {
-		return r.Name
-	}
-	return r.Namespace
 }
 
 // everywhere adds to what is foreseen in each namespace what is wrong with the cluster as a whole.

@@ -34,6 +34,14 @@ func (r Ref) String() string {
 	}
 }
 
+// Home is the namespace that an object stands for, or is in; empty for other cluster-wide objects.
+func (r Ref) Home() string {
+	if r.Kind == "Namespace" && r.Group() == "" {
+		return r.Name
+	}
+	return r.Namespace
+}
+
 // CompareRefs orders references by namespace, then group, kind and name.
 func CompareRefs(a, b Ref) int {
 	return cmp.Or(

@@ -42,7 +42,7 @@ func Writes(m *model.Model, desired []model.Object) []model.Object {
 	existing := index(m.Existing)
 	var writes []model.Object
 	for _, o := range desired {
-		if !observed(m, namespaceOf(o.Ref())) && !taken(existing[keyOf(o.Ref())]) {
+		if !observed(m, o.Ref().Home()) && !taken(existing[keyOf(o.Ref())]) {
 			writes = append(writes, o)
 		}
 	}
@@ -108,7 +108,7 @@ func (c *comparison) ungoverned(namespace string) bool {
 }
 
 func (c *comparison) change(action Action, ref model.Ref, desired, existing *model.Object) {
-	namespace := namespaceOf(ref)
+	namespace := ref.Home()
 	change := Change{Action: action, Ref: ref, Namespace: namespace, Desired: desired, Existing: existing}
 	if observed(c.model, namespace) {
 		change.Action, change.Would = Observe, action

@@ -18,14 +18,6 @@ const (
 // isNamespace tells of the one kind that palisade writes a part of and never owns.
 func isNamespace(r model.Ref) bool { return r.Kind == "Namespace" && r.Group() == "" }
 
-// namespaceOf is the namespace that an object belongs to in the eyes of a reader.
-func namespaceOf(r model.Ref) string {
-	if isNamespace(r) {
-		return r.Name
-	}
-	return r.Namespace
-}
-
 // taken tells whether what exists is an object of somebody else's.
 func taken(existing *model.Object) bool {
 	return existing != nil && !existing.Owned() && !isNamespace(existing.Ref())
@@ -44,10 +36,10 @@ func observed(m *model.Model, namespace string) bool {
 // choose from; or nothing governs the namespace because of an error, such as two
 // profiles of equal priority. What is there then stays.
 func (c *comparison) held(r model.Ref) bool {
-	if slices.ContainsFunc(layersOf(r), func(l model.Layer) bool { return c.model.IsHeld(namespaceOf(r), l) }) {
+	if slices.ContainsFunc(layersOf(r), func(l model.Layer) bool { return c.model.IsHeld(r.Home(), l) }) {
 		return true
 	}
-	n := c.model.Namespace(namespaceOf(r))
+	n := c.model.Namespace(r.Home())
 	return slices.ContainsFunc(c.plan.Problems, func(p model.Problem) bool {
 		about := p.Subject == model.Ref{} || n != nil && n.Posture == nil && p.Subject == n.Ref()
 		return p.Severity == model.Error && about
@@ -78,6 +70,6 @@ func deletionHeld(r model.Ref) model.Problem {
 	return model.Problem{
 		Code: DeletionHeld, Severity: model.Warning, Subject: r,
 		Message: "the object seems no longer wanted, but what its namespace needs could not be worked out, so it stays",
-		Fix:     "solve the errors among the problems of the cluster and of namespace " + namespaceOf(r),
+		Fix:     "solve the errors among the problems of the cluster and of namespace " + r.Home(),
 	}
 }
