@@ -65,9 +65,17 @@ type watchedKind struct {
 	servedKind
 	informer cache.SharedIndexInformer
 	stop     context.CancelFunc
-	// refused is why the kind may not be read, or nil.
+	begun    time.Time
+	// refused is why the kind cannot be read, or nil.
 	refused error
+	// missing is since when discovery does not list the kind any more, or zero.
+	missing time.Time
+	// custom tells that the kind has a CustomResourceDefinition.
+	custom bool
 }
+
+// unread tells of a kind of which nothing is known yet.
+func (k *watchedKind) unread() bool { return k.refused == nil && !k.informer.HasSynced() }
 
 // entry is what is kept of an object.
 type entry struct {
@@ -146,24 +154,76 @@ func (w *World) discover(ctx context.Context) <-chan time.Time {
 	}
 	w.undiscovered, w.discovered = problems, true
 	served := map[schema.GroupVersionResource]bool{}
+	named := map[schema.GroupResource]bool{}
 	for _, k := range kinds {
-		served[k.GroupVersionResource] = true
+		served[k.GroupVersionResource], named[k.GroupResource()] = true, true
 		if w.watched[k.GroupVersionResource] == nil {
 			w.watch(ctx, k)
 		}
 	}
+	doubtful := false
 	for gvr, k := range w.watched {
 		silent := slices.ContainsFunc(problems, func(p model.Problem) bool { return strings.HasPrefix(p.Message, gvr.GroupVersion().String()+" ") })
-		if !served[gvr] && !silent {
-			k.stop()
-			delete(w.watched, gvr)
-			w.changed(Change{Ref: model.Ref{APIVersion: k.apiVersion(), Kind: k.kind}})
+		switch {
+		case served[gvr] || silent:
+			definition, _ := w.definition(gvr)
+			k.custom, k.missing = k.custom || definition != nil, time.Time{}
+		case named[gvr.GroupResource()]: // it is watched in another version
+			w.forget(k)
+		default:
+			doubtful = w.miss(k) || doubtful
 		}
 	}
-	if len(problems) > 0 {
+	switch {
+	case doubtful:
+		return time.After(time.Second)
+	case len(problems) > 0:
 		return time.After(30 * time.Second)
+	default:
+		return nil
 	}
-	return nil
+}
+
+// farewell is how long a kind must be missing from discovery before it counts as gone. A server that
+// starts serves its custom resources only after a while, and lists none of them until then.
+const farewell = 10 * time.Second
+
+// miss notes that discovery does not list a kind, and forgets it where it is gone for good. It returns whether that is still in doubt.
+func (w *World) miss(k *watchedKind) bool {
+	now := time.Now()
+	if k.missing.IsZero() {
+		k.missing = now
+		w.changed(Change{Ref: model.Ref{APIVersion: k.apiVersion(), Kind: k.kind}})
+	}
+	definition, known := w.definition(k.GroupVersionResource)
+	deleted := k.custom && known && definition == nil
+	if now.Sub(k.missing) < farewell && !deleted {
+		return true
+	}
+	w.forget(k)
+	return false
+}
+
+func (w *World) forget(k *watchedKind) {
+	k.stop()
+	delete(w.watched, k.GroupVersionResource)
+	w.changed(Change{Ref: model.Ref{APIVersion: k.apiVersion(), Kind: k.kind}})
+}
+
+// definition is the CustomResourceDefinition of a kind, or nil where there is none; known is false where they cannot be looked at.
+func (w *World) definition(r schema.GroupVersionResource) (definition *entry, known bool) {
+	for _, k := range w.watched {
+		if k.kind != "CustomResourceDefinition" || k.refused != nil || !k.informer.HasSynced() {
+			continue
+		}
+		o, found, err := k.informer.GetStore().GetByKey(r.Resource + "." + r.Group)
+		if err != nil || !found {
+			return nil, err == nil
+		}
+		e, ok := o.(*entry)
+		return e, ok
+	}
+	return nil, false
 }
 
 func (w *World) watch(ctx context.Context, k servedKind) {
@@ -174,16 +234,21 @@ func (w *World) watch(ctx context.Context, k servedKind) {
 		o.LabelSelector, o.FieldSelector = labels, fields
 		return o
 	}
+	watched := &watchedKind{servedKind: k, stop: stop, begun: time.Now()}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return resource.List(ctx, with(o))
+			list, err := resource.List(ctx, with(o))
+			w.allow(watched, err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return resource.Watch(ctx, with(o))
+			events, err := resource.Watch(ctx, with(o))
+			w.allow(watched, err)
+			return events, err
 		},
 	}
 	informer := cache.NewSharedIndexInformer(lw, &unstructured.Unstructured{}, 0, cache.Indexers{})
-	watched := &watchedKind{servedKind: k, informer: informer, stop: stop}
+	watched.informer = informer
 	_ = informer.SetTransform(func(o any) (any, error) { return w.entry(k, o), nil }) // it fails on a started informer only
 	_ = informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.refuse(watched, err) })
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -234,7 +299,6 @@ func (w *World) event(k *watchedKind, o any, c Change) {
 	if !ok {
 		return
 	}
-	w.allow(k)
 	c.Ref = model.Ref{APIVersion: k.apiVersion(), Kind: k.kind, Namespace: e.Namespace, Name: e.Name}
 	c.ResourceVersion, c.Own = e.ResourceVersion, k.Group == v1alpha1.GroupVersion.Group
 	if e.item != nil {
@@ -274,12 +338,15 @@ func (w *World) askAgain() {
 	}
 }
 
+// patience is how long a kind may fail to be read for the first time before that is said of it, and the others no longer wait.
+const patience = 30 * time.Second
+
 // refuse notes why a kind cannot be read.
 func (w *World) refuse(k *watchedKind, err error) {
 	if apierrors.IsNotFound(err) {
 		w.askAgain()
 	}
-	if !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) {
+	if !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) && (k.informer.HasSynced() || time.Since(k.begun) < patience) {
 		return // the reflector tries again by itself
 	}
 	w.lock.Lock()
@@ -291,10 +358,18 @@ func (w *World) refuse(k *watchedKind, err error) {
 	}
 }
 
-func (w *World) allow(k *watchedKind) {
+// allow notes that a kind can be read, where there is no error.
+func (w *World) allow(k *watchedKind, err error) {
+	if err != nil {
+		return
+	}
 	w.lock.Lock()
+	was := k.refused
 	k.refused = nil
 	w.lock.Unlock()
+	if was != nil {
+		w.changed(Change{Ref: model.Ref{APIVersion: k.apiVersion(), Kind: k.kind}})
+	}
 }
 
 // Synced tells whether everything that may be read has been read once.
@@ -305,7 +380,7 @@ func (w *World) Synced() bool {
 		return false
 	}
 	for _, k := range w.watched {
-		if k.refused == nil && !k.informer.HasSynced() {
+		if k.unread() {
 			return false
 		}
 	}
@@ -318,7 +393,7 @@ func (w *World) Waiting() string {
 	defer w.lock.Unlock()
 	var kinds []string
 	for gvr, k := range w.watched {
-		if k.refused == nil && !k.informer.HasSynced() {
+		if k.unread() {
 			kinds = append(kinds, gvr.GroupResource().String())
 		}
 	}
@@ -374,27 +449,75 @@ var needed = []schema.GroupKind{
 	{Group: v1alpha1.GroupVersion.Group, Kind: "NamespacePosture"},
 }
 
-// Blocked says why a Snapshot must not be acted on: a kind that says what is wanted is not served,
-// or may not be read, and that is not the same as nothing being wanted. Empty where it may be.
-func (w *World) Blocked() string {
+// Blocked says why a Snapshot must not be acted on: a kind is not served, or may not be read, or is being read, or may be gone,
+// and that is not the same as nothing being there. Empty where it may be. Aimless tells that what is wanted is itself not known.
+func (w *World) Blocked() (why string, aimless bool) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	for _, gk := range needed {
-		found := false
-		for _, k := range w.watched {
-			if k.Group != gk.Group || k.kind != gk.Kind {
-				continue
-			}
-			if found = true; k.refused != nil {
-				return fmt.Sprintf("%s cannot be read: %v", gk, k.refused)
-			}
-		}
-		if !found {
-			return fmt.Sprintf("the cluster does not serve %s; install palisade's CustomResourceDefinitions (deploy/crds)", gk)
+		if why := w.lacks(gk); why != "" {
+			return why, true
 		}
 	}
-	return ""
+	var reading, missing []string
+	for gvr, k := range w.watched {
+		switch {
+		case !k.missing.IsZero():
+			missing = append(missing, gvr.GroupResource().String())
+		case k.unread():
+			reading = append(reading, gvr.GroupResource().String())
+		}
+	}
+	slices.Sort(reading)
+	slices.Sort(missing)
+	switch {
+	case len(missing) > 0:
+		return "the cluster no longer lists " + strings.Join(missing, ", ") + " among what it serves; whether for good is waited for", false
+	case len(reading) > 0:
+		return strings.Join(reading, ", ") + ": being read", false
+	default:
+		return "", false
+	}
 }
+
+// lacks says why nothing of a needed kind is known; empty where it is.
+func (w *World) lacks(gk schema.GroupKind) string {
+	for gvr, k := range w.watched {
+		if k.Group != gk.Group || k.kind != gk.Kind {
+			continue
+		}
+		definition, _ := w.definition(gvr)
+		switch {
+		case k.refused != nil:
+			return fmt.Sprintf("%s cannot be read: %v", gk, k.refused)
+		case definition != nil && definition.DeletionTimestamp != nil:
+			return fmt.Sprintf("the definition of %s is being deleted, and everything of that kind with it; install palisade's CustomResourceDefinitions (deploy/crds)", gk)
+		case k.missing.IsZero() && k.unread():
+			return fmt.Sprintf("%s is being read", gk)
+		case k.missing.IsZero():
+			return ""
+		}
+	}
+	return fmt.Sprintf("the cluster does not serve %s; install palisade's CustomResourceDefinitions (deploy/crds)", gk)
+}
+
+// Undefined says why one of palisade's own kinds ("trafficrules") is not there to stay, by asking the cluster; empty where it is.
+func (w *World) Undefined(ctx context.Context, resource string) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	name := resource + "." + v1alpha1.GroupVersion.Group
+	definition, err := w.client.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%s are gone, and whether for good cannot be told: %v", resource, err)
+	case definition.GetDeletionTimestamp() != nil:
+		return fmt.Sprintf("the definition %s is being deleted, and everything of that kind with it; install palisade's CustomResourceDefinitions (deploy/crds)", name)
+	default:
+		return ""
+	}
+}
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
 // Kinds describes what is watched, for logs: "pods, networkpolicies.networking.k8s.io".
 func (w *World) Kinds() []string {

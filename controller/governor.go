@@ -39,6 +39,8 @@ type governor struct {
 	// blocked is why nothing is done, as it was last said, and since when that is over.
 	blocked   string
 	unblocked time.Time
+	// wished is what people wanted when something was last done; nil before that.
+	wished wishes
 
 	// changes counts what was told of the cluster.
 	changes atomic.Uint64
@@ -100,7 +102,7 @@ func (g *governor) Start(ctx context.Context) error {
 	g.log.Info("governing", "knows", g.world.String())
 	g.past.Memory = engine.MemoryOf(g.world.Snapshot().Postures)
 	for {
-		g.run()
+		g.run(ctx)
 		if !g.awaitCall(ctx) {
 			return nil
 		}
@@ -157,18 +159,24 @@ const grace = time.Minute
 const heartbeat = 2 * time.Minute
 
 // run looks at the cluster once, and has what comes out carried out.
-func (g *governor) run() {
+func (g *governor) run(ctx context.Context) {
 	began := g.now()
 	g.bell.begin()
 	g.bury()
-	snapshot := g.look(0)
-	if why := g.blockedBy(snapshot, began); why != "" {
+	why, snapshot := g.blockedBy(began), g.look(0)
+	if why == "" { // a kind may have gone meanwhile
+		why = g.blockedBy(began)
+	}
+	if why == "" {
+		why = g.lost(ctx, snapshot, began)
+	}
+	if why != "" {
 		if why != g.blocked {
 			g.log.Info("nothing is written, and all stays as it is", "why", why)
 		}
 		g.blocked = why
 		g.metrics.blocked.Store(true)
-		g.bell.end(began, g.now(), 10*time.Second)
+		g.bell.end(began, g.now(), time.Second)
 		return
 	}
 	g.blocked = ""
@@ -213,7 +221,10 @@ func (g *governor) lookForAdmission() (*engine.Snapshot, bool) {
 	if !g.world.Synced() {
 		return nil, false
 	}
-	return g.look(stale), g.world.Blocked() == ""
+	before, _ := g.world.Blocked()
+	view := g.look(stale)
+	after, _ := g.world.Blocked()
+	return view, before+after == ""
 }
 
 // settled tells whether every stage was seen to be written, and every step proven.
@@ -227,15 +238,12 @@ func settled(memory rollout.Memory) bool {
 }
 
 // blockedBy says why nothing may be done; empty where it may.
-func (g *governor) blockedBy(s *engine.Snapshot, now time.Time) string {
-	if why := g.world.Blocked(); why != "" {
+func (g *governor) blockedBy(now time.Time) string {
+	why, aimless := g.world.Blocked()
+	if aimless {
 		g.unblocked = now.Add(grace)
-		return why
 	}
-	if len(s.Profiles) == 0 && len(g.past.Memory) > 0 && now.Before(g.unblocked) {
-		return "the kind SecurityProfile was away and is there again, without a profile: what they were is waited for"
-	}
-	return ""
+	return why
 }
 
 // bury forgets the namespaces that were deleted.

@@ -156,6 +156,8 @@ type spoiler struct {
 	target  string
 	// spoils is how many of a hundred requests go wrong.
 	spoils atomic.Int32
+	// begins hides custom resources, late has rules listed after seconds only.
+	begins, late atomic.Bool
 	counts sync.Map
 	lock   sync.Mutex
 	random *rand.Rand
@@ -230,11 +232,15 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}
+	if s.late.Load() && strings.HasSuffix(r.URL.Path, "/trafficrules") {
+		time.Sleep(2 * time.Second)
+	}
 	answer, err := s.send(r, body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	defer answer.Body.Close()
+	s.starting(r, answer)
 	for key, values := range answer.Header {
 		w.Header()[key] = values
 	}

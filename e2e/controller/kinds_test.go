@@ -82,6 +82,30 @@ func TestWithoutItsOwnKindsNothingIsWrittenAndNothingOpened(t *testing.T) {
 	assert.Equal(t, before, l.names(networkPolicies, home))
 }
 
+func TestRulesThatGoWithTheirDefinitionCloseNothing(t *testing.T) {
+	l := newLab(t)
+	home := l.shop()
+	l.apply(plain)
+	c := l.controller()
+	l.eventually(30*time.Second, l.governed(home))
+	w := l.watch(networkPolicies)
+	l.withoutDefinition("trafficrules.palisade.floe.dev", func() {
+		l.eventually(20*time.Second, func() string {
+			if !strings.Contains(c.log.String(), "nothing is written, and all stays as it is") {
+				return "the log does not say that nothing is written"
+			}
+			return ""
+		})
+		time.Sleep(2 * time.Second)
+	})
+	time.Sleep(3 * time.Second)
+	l.apply(shop[strings.LastIndex(shop, "---\n")+4:])
+	l.eventually(30*time.Second, l.governed(l.namespace("more")))
+	for _, e := range w.all() {
+		assert.Equal(t, l.name+"-more", e.object.GetNamespace(), "%s", e)
+	}
+}
+
 func TestAnInvalidStoredObjectBecomesACondition(t *testing.T) {
 	l := newLab(t)
 	home := l.shop()
