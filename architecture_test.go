@@ -88,6 +88,7 @@ var table = []rule{
 	{path: "rollout", floor: 3, ours: []string{"model", "verify"}, bans: pure},
 	{path: "verify/probe", floor: 3, ours: []string{"model", "verify"}, why: "it carries the values of verify over the wire"},
 	{path: "verify/issue", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe; what it yields fits probe.Credentials without knowing it"},
+	{path: "verify/live", floor: 4, ours: []string{"model", "verify", "verify/probe", "verify/issue"}, why: "it joins what yields certificates with what shows them"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
 	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight"}, bans: pure},
@@ -107,12 +108,12 @@ var table = []rule{
 	},
 	{
 		path: "controller", floor: 7, why: "the shell reaches the compilers by engine only",
-		ours: []string{"api/v1alpha1", "model", "plan", "rollout", "engine", "cluster", "verify", "verify/probe", "report", "deploy", "admission"},
+		ours: []string{"api/v1alpha1", "model", "plan", "rollout", "engine", "cluster", "verify", "verify/live", "verify/probe", "report", "deploy", "admission"},
 	},
 	{path: "cmd/lab", floor: 7, ours: []string{"model", "verify", "verify/lab"}, why: "for tests and the demo; stand-ins have no place in what is shipped"},
 	{
 		path: "cmd/palisade", floor: 8, why: "as controller",
-		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller"},
+		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/live", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller"},
 	},
 }
 

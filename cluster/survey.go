@@ -273,7 +273,7 @@ func (s *surveyor) bundle(ctx context.Context, ref model.Ref) preflight.Bundle {
 		b.Unread = reason(err)
 		return b
 	}
-	b.Found = true
+	b.Found, b.Written = true, written(secret)
 	data, _, _ := unstructured.NestedStringMap(secret.Object, "data")
 	b.Certificates = certificatesOf(data)
 	return b

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
+	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/model"
 	"floe.dev/palisade/plan"
 )
@@ -220,6 +221,24 @@ func (w *Writer) Ensure(ctx context.Context, o model.Object) (types.UID, string,
 	}
 	return there.GetUID(), there.GetResourceVersion(), nil
 }
+
+// StoreReport keeps what was verified of a namespace as its MTLSReport, and makes that where there is none.
+func (w *Writer) StoreReport(ctx context.Context, namespace string, status *v1alpha1.MTLSReportStatus) error {
+	ref := model.Ref{APIVersion: v1alpha1.GroupVersion.String(), Kind: "MTLSReport", Namespace: namespace, Name: reportName}
+	uid, _, err := w.Ensure(ctx, model.Object{Tree: map[string]any{
+		"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": map[string]any{
+			"namespace": namespace, "name": ref.Name, "labels": map[string]any{model.ManagedByLabel: model.ManagedByValue},
+		},
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = w.ApplyStatus(ctx, ref, uid, status)
+	return err
+}
+
+// reportName is that of the one MTLSReport of a namespace.
+const reportName = "wire"
 
 // Remove deletes an object by its UID.
 func (w *Writer) Remove(ctx context.Context, ref model.Ref, uid types.UID) error {

@@ -64,6 +64,23 @@ func Govern(s *intent.Snapshot, o Options, past Past) Turn {
 	return turn
 }
 
+// InForce is the Model of what is in force: in namespaces that a controller takes up step by step what
+// they are at, as their NamespacePostures tell, and elsewhere what the profiles demand.
+func InForce(s *intent.Snapshot, o Options) (*model.Model, []model.Problem) {
+	g := newGovernor(s, o)
+	memory := MemoryOf(s.Postures)
+	m := rollout.Lower(g.demanded, memory)
+	for i := range m.Namespaces {
+		n := &m.Namespaces[i]
+		if _, taken := memory[n.Name]; !taken {
+			if demanded := g.demanded.Namespace(n.Name); demanded != nil {
+				n.Posture = demanded.Posture
+			}
+		}
+	}
+	return m, g.problems
+}
+
 // governor carries one turn.
 type governor struct {
 	snapshot *intent.Snapshot

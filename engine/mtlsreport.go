@@ -50,6 +50,21 @@ func MTLSReportStatus(r *verify.Report, namespace string, before []metav1.Condit
 	return s
 }
 
+// MTLSReportStatuses is what a report says, by namespace. Conditions go on from those of the reports that are stored.
+func MTLSReportStatuses(r *verify.Report, stored []v1alpha1.MTLSReport) map[string]*v1alpha1.MTLSReportStatus {
+	before := map[string][]metav1.Condition{}
+	for i := range stored {
+		before[stored[i].Namespace] = stored[i].Status.Conditions
+	}
+	statuses := map[string]*v1alpha1.MTLSReportStatus{}
+	for i := range r.Namespaces {
+		name := r.Namespaces[i].Namespace
+		s := MTLSReportStatus(r, name, before[name])
+		statuses[name] = &s
+	}
+	return statuses
+}
+
 var (
 	lights      = map[verify.Light]v1alpha1.VerificationLight{verify.Green: v1alpha1.VerificationGreen, verify.Red: v1alpha1.VerificationRed, verify.Unknown: v1alpha1.VerificationUnknown}
 	conditionOf = map[v1alpha1.VerificationLight]metav1.ConditionStatus{

@@ -13,13 +13,15 @@ func verificationOf(r *v1alpha1.MTLSReport) (rollout.Verification, bool) {
 		return rollout.Verification{}, false
 	}
 	v := rollout.Verification{Began: s.Began, Result: rollout.Unclear}
-	switch s.Light {
-	case verify.Red:
+	switch {
+	case s.Light == verify.Unknown && !s.Applies() && s.Counts.Unprotected == 0 && r.Status.Light == v1alpha1.VerificationUnknown:
+		v.Result = rollout.NotApplicable // there was nothing that a handshake could show
+	case s.Light == verify.Red:
 		v.Result = rollout.Red
 		for _, id := range s.Failing {
 			v.Failed = append(v.Failed, id.String())
 		}
-	case verify.Green:
+	case s.Light == verify.Green:
 		v.Result = rollout.Green
 	default:
 		for _, id := range s.Unclear {

@@ -112,6 +112,8 @@ type Bundle struct {
 	Found bool
 	// Certificates are the PEM blocks of type CERTIFICATE by key of the object's data.
 	Certificates map[string][]byte
+	// Written is when what it holds was last written; zero where that is not known.
+	Written time.Time
 	// Unread says why it could not be read.
 	Unread string
 }

@@ -301,7 +301,7 @@ func (w *work) verified(since time.Time) (code, waits string) {
 		return "", ""
 	case v == nil:
 		return EvidenceMissing, "nothing was verified on the wire: there is no MTLSReport that tells of it (spec.rollout.verification Optional does without)"
-	case v.Result == NotApplicable:
+	case v.Result == NotApplicable && v.Began.IsZero(): // there is no mesh
 		return "", ""
 	case v.Began.After(w.p.now.Add(time.Minute)):
 		return VerificationStale, "the last verification lies ahead of the clock"
@@ -311,7 +311,7 @@ func (w *work) verified(since time.Time) (code, waits string) {
 		return VerificationStale, "the last verification is older than an hour"
 	case v.Result == Red:
 		return VerificationRed, "the last verification failed" + some(v.Failed, 0)
-	case v.Result != Green:
+	case v.Result != Green && v.Result != NotApplicable:
 		return EvidenceMissing, "the last verification could not tell" + some(v.Failed, 0)
 	default:
 		return "", ""

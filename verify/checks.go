@@ -1,11 +1,15 @@
 package verify
 
+import "cmp"
+
 // credentials are the identities that a port is tried with.
 type credentials struct {
 	// member is let in; empty where nobody is.
 	member string
 	// stranger is an identity of the mesh that is not; empty where every one is.
 	stranger string
+	// lapsed is whose certificate has expired; empty is the member's.
+	lapsed string
 	// requests tells that probes may send an OPTIONS * request (RFC 9110, section 9.3.7).
 	requests bool
 }
@@ -44,7 +48,7 @@ func (e *Expectation) choose(c credentials) {
 	}
 	e.stranger(c, strict)
 	e.check(ForeignCA, bearer, either(takesMTLS, Refused))
-	e.check(Expired, bearer, either(takesMTLS, Refused))
+	e.check(Expired, cmp.Or(c.lapsed, bearer), either(takesMTLS, Refused))
 }
 
 // stranger adds the check of an identity that no rule lets in, where the way can show it.

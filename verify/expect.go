@@ -16,6 +16,16 @@ type Options struct {
 	// Requests tells that probes may send an OPTIONS * request, which reaches the
 	// application where it is let in.
 	Requests bool
+	// Lacks says why no certificate of an identity, or none that has expired, can be had: checks that need
+	// it are left out, and that is said. Nil leaves none out.
+	Lacks func(identity string, expired bool) string
+}
+
+func (o *Options) lacks(identity string, expired bool) string {
+	if o.Lacks == nil {
+		return ""
+	}
+	return o.Lacks(identity, expired)
 }
 
 // Expect says what the wire must show at every port of every governed workload,
@@ -33,6 +43,17 @@ func Expect(m *model.Model, o Options) []Expectation {
 	}
 	slices.SortStableFunc(all, func(a, b Expectation) int { return CompareTargets(&a.Target, &b.Target) })
 	return all
+}
+
+// Governed are the namespaces whose posture has something to do with a mesh's mTLS, or may come to have it.
+func Governed(m *model.Model) []string {
+	var names []string
+	for i := range m.Namespaces {
+		if p := m.Namespaces[i].Posture; p != nil && p.Enforcement != model.Observe {
+			names = append(names, m.Namespaces[i].Name)
+		}
+	}
+	return names
 }
 
 func governs(p *model.Posture) bool {
@@ -120,6 +141,12 @@ func (e *expecter) port(w, pod *model.Workload, posture *model.Posture, port mod
 	expected.Authorized = s.authorized()
 	expected.Callers = e.callers(s.flows)
 	expected.choose(e.credentials(&expected))
+	expected.leaveOut(func(c Check) string {
+		if c.Client == Member || c.Client == Stranger || c.Client == Expired {
+			return e.o.lacks(c.Identity, c.Client == Expired)
+		}
+		return ""
+	})
 	return expected
 }
 
@@ -167,13 +194,11 @@ func (e *expecter) waypoints(f *model.Flow) []string {
 // credentials chooses whom a port is tried as.
 func (e *expecter) credentials(expected *Expectation) credentials {
 	c := credentials{requests: e.o.Requests}
-	if len(expected.Callers) > 0 {
-		c.member = expected.Callers[0]
+	c.member = e.member(expected)
+	if e.o.Prober != "" && e.o.lacks(c.member, true) != "" {
+		c.lapsed = e.o.Prober // whoever has it, a certificate whose time is over must be refused
 	}
 	if !expected.Authorized {
-		if c.member == "" {
-			c.member = e.o.Prober
-		}
 		return c
 	}
 	called := func(name string) bool { return slices.Contains(expected.Callers, name) }
@@ -185,6 +210,21 @@ func (e *expecter) credentials(expected *Expectation) credentials {
 		c.stranger = e.identities[i]
 	}
 	return c
+}
+
+// member is whom a port must let in: of its callers the one that can be played; the
+// prober itself where it is one of them, or where everybody of the mesh is let in.
+func (e *expecter) member(expected *Expectation) string {
+	if e.o.Prober != "" && (slices.Contains(expected.Callers, e.o.Prober) || !expected.Authorized && (e.o.Lacks != nil || len(expected.Callers) == 0)) {
+		return e.o.Prober
+	}
+	if i := slices.IndexFunc(expected.Callers, func(name string) bool { return e.o.lacks(name, false) == "" }); i >= 0 {
+		return expected.Callers[i]
+	}
+	if len(expected.Callers) > 0 {
+		return expected.Callers[0]
+	}
+	return ""
 }
 
 // wayOf is how the mesh's clients reach a port of a pod.

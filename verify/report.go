@@ -119,6 +119,8 @@ type Run struct {
 	Mesh              model.MeshKind
 	TrustDomain       string
 	Expectations      []Expectation
+	// Namespaces have a summary even where nothing was expected of them.
+	Namespaces []string
 	// Seen has what was seen at each expectation, in the same order.
 	Seen      []Observed
 	Authority Authority
@@ -154,7 +156,7 @@ func NewReport(run *Run) *Report {
 	r.Ledger.judge(&run.Authority, r.Finished)
 	r.Rotation = RotationOf(&run.Authority, &r.Ledger)
 	r.Authorities = authorities(run, &r.Ledger)
-	r.Namespaces = summaries(r.Results, r.Started, r.Finished)
+	r.Namespaces = summaries(r.Results, run.Namespaces, r.Started, r.Finished)
 	for i := range r.Results {
 		r.Summary.Add(r.Results[i].Verdict)
 		r.Crypto.add(&r.Results[i])

@@ -27,6 +27,8 @@ type standing struct {
 func (s *standing) decide() (Standing, string) {
 	facts := &s.pod.Facts
 	switch {
+	case s.w.Replicas == 0 && !s.pod.Running:
+		return NotCovered, "no pod is to run"
 	case s.port.Protocol != corev1.ProtocolTCP:
 		return NotCovered, "a mesh carries TCP only: no handshake can show anything of " + string(s.port.Protocol)
 	case s.pod.Spec.HostNetwork:

@@ -46,9 +46,12 @@ type Summary struct {
 // Applies tells whether there was anything that a handshake could show.
 func (s *Summary) Applies() bool { return s.Counts.Pass+s.Counts.Fail+s.Counts.Inconclusive > 0 }
 
-// summaries sums results up by namespace.
-func summaries(results []Result, began, at time.Time) []Summary {
+// summaries sums results up by namespace, those that are named among them.
+func summaries(results []Result, namespaces []string, began, at time.Time) []Summary {
 	by := map[string]*Summary{}
+	for _, name := range namespaces {
+		by[name] = &Summary{Namespace: name, Began: began, At: at}
+	}
 	counts := map[model.WorkloadID]*Counts{}
 	for i := range results {
 		r := &results[i]

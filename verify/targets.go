@@ -112,6 +112,14 @@ func ParseTargets(data []byte) (*Targets, error) {
 	return &t, errors.Join(faults...)
 }
 
+// Only keeps the targets of some namespaces.
+func (t *Targets) Only(namespaces []string) {
+	t.Targets = slices.DeleteFunc(t.Targets, func(of TargetOfAFile) bool {
+		workload, _ := parseWorkload(of.Workload)
+		return !slices.Contains(namespaces, workload.Namespace)
+	})
+}
+
 func (t *TargetOfAFile) check(mesh model.MeshKind) error {
 	ways := []Way{Sidecar, HBONE, Proxyless, Direct}
 	if mesh == model.MeshLinkerd {

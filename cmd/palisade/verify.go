@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"floe.dev/palisade/engine"
+	"floe.dev/palisade/model"
 	"floe.dev/palisade/report"
 	"floe.dev/palisade/verify"
 	"floe.dev/palisade/verify/probe"
@@ -33,13 +34,18 @@ type verifyOptions struct {
 	identities []string
 	requests   bool
 	before     string
+	only       []string
+	callers    bool
+	ca         string
+	store      bool
 	probing    probe.Options
+	telling    sync.Mutex
 }
 
 func newVerify(s streams) *cobra.Command {
 	o := &verifyOptions{}
 	c := &cobra.Command{
-		Use:   "verify (--targets FILE | -f PATH) [--direct]",
+		Use:   "verify [--targets FILE | -f PATH] [--direct]",
 		Short: "Prove by handshakes that mutual TLS holds",
 		Long: `verify opens connections to every port that a posture governs, as a client without
 TLS, without a certificate, with an identity that is let in, with one that is not, of a
@@ -50,9 +56,13 @@ What is to be tried comes from the intent, or from a file of targets. With -o ta
 file is written, and nothing is tried. With --direct connections are opened from here, to
 the addresses of pods.
 
+In a running cluster the mesh's roots are read, and its CA certifies the service account of
+--prober, by a token of it. With --store the outcome is kept in MTLSReports, by which rollouts go.
+
 Exit codes: 0 everything holds; 1 findings at or above --fail-on; 2 wrong usage or input
 that could not be read; 3 something could not be judged, or there was nothing to judge.`,
-		Example: `  palisade verify -o targets > targets.yaml
+		Example: `  palisade verify --direct --prober palisade-system/palisade-prober --store
+  palisade verify -o targets > targets.yaml
   palisade verify --direct --targets targets.yaml
   palisade verify --direct --targets targets.yaml --before last.json -o json > report.json
   palisade report report.json -o html > report.html`,
@@ -69,7 +79,11 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.targets, "targets", "", "file of targets and of what is expected of them, in place of manifests or a cluster")
 	flags.StringArrayVar(&o.roots, "roots", nil, "PEM file with the roots that the mesh trusts; repeatable")
 	flags.StringArrayVar(&o.identities, "identity", nil, "certificate and key to present, NAME=CERTIFICATE,KEY, or NAME=CERTIFICATE,KEY,expired; repeatable")
-	flags.StringVar(&o.prober, "prober", "", "identity of the mesh that no rule lets in, such as cluster.local/ns/palisade/sa/prober")
+	flags.StringVar(&o.prober, "prober", "", "service account that probes play, NAMESPACE/NAME, or its identity such as cluster.local/ns/palisade/sa/prober: no rule should let it in")
+	flags.BoolVar(&o.callers, "callers", false, "play the service accounts of callers as well, by tokens of theirs; in a running cluster")
+	flags.StringVar(&o.ca, "ca", "", "host:port of the mesh's CA, where its pods cannot be reached by their addresses; in a running cluster")
+	flags.StringArrayVar(&o.only, "only", nil, "namespace to verify, where not all that are governed; repeatable")
+	flags.BoolVar(&o.store, "store", false, "keep the outcome in the cluster as MTLSReports, by which rollouts go")
 	flags.BoolVar(&o.requests, "requests", false, "allow an OPTIONS * request, which shows authorization where it is judged by request")
 	flags.StringVar(&o.before, "before", "", "report of an earlier run (JSON): its certificates are remembered, and what changed is shown")
 	flags.IntVar(&o.probing.Concurrency, "concurrency", 64, "how many ports are tried at the same time")
@@ -102,6 +116,16 @@ func (o *verifyOptions) run(ctx context.Context, s streams) error {
 	before, err := o.earlier()
 	if err != nil {
 		return err
+	}
+	if o.live() {
+		r, err := o.tryLive(ctx, s, before)
+		if r != nil {
+			err = errors.Join(err, o.write(s, r))
+		}
+		if err != nil {
+			return err
+		}
+		return o.verdict(r)
 	}
 	t, folder, err := o.wanted(ctx, s)
 	if err != nil {
@@ -154,8 +178,15 @@ func (o *verifyOptions) wanted(ctx context.Context, s streams) (*verify.Targets,
 		if _, err := s.err.Write(report.Problems(grave(r.Problems), palette(o.color, s.err))); err != nil {
 			return nil, "", err
 		}
-		expect := verify.Options{Prober: o.prober, Requests: o.requests}
+		prober, err := verify.ProberIdentity(&r.Model.Cluster.Mesh, o.prober)
+		if err != nil {
+			return nil, "", fmt.Errorf("--prober: %w", err)
+		}
+		expect := verify.Options{Prober: prober, Requests: o.requests}
 		t = verify.TargetsOf(r.Model.Cluster.Mesh, expect, verify.Expect(r.Model, expect))
+	}
+	if len(o.only) > 0 {
+		t.Only(o.only)
 	}
 	return t, folder, o.add(t)
 }
@@ -163,8 +194,12 @@ func (o *verifyOptions) wanted(ctx context.Context, s streams) (*verify.Targets,
 // add puts into the targets what flags give. Paths of flags are relative to here.
 func (o *verifyOptions) add(t *verify.Targets) error {
 	t.Requests = t.Requests || o.requests
-	if o.prober != "" {
-		t.Stranger = o.prober
+	if o.targets != "" && o.prober != "" {
+		prober, err := verify.ProberIdentity(&model.Mesh{Kind: t.Mesh, TrustDomain: t.TrustDomain}, o.prober)
+		if err != nil {
+			return fmt.Errorf("--prober: %w", err)
+		}
+		t.Stranger = prober
 	}
 	for _, path := range o.roots {
 		full, err := filepath.Abs(path)

@@ -158,9 +158,9 @@ type spoiler struct {
 	spoils atomic.Int32
 	// begins hides custom resources, late has rules listed after seconds only.
 	begins, late atomic.Bool
-	counts sync.Map
-	lock   sync.Mutex
-	random *rand.Rand
+	counts       sync.Map
+	lock         sync.Mutex
+	random       *rand.Rand
 }
 
 func newSpoiler(t *testing.T, seed uint64) (*spoiler, string) {

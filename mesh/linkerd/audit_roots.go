@@ -9,8 +9,8 @@ import (
 	"floe.dev/palisade/model"
 )
 
-// trustRootAnnotation is the hash of the trust bundle that a proxy was started with (linkerd2 pkg/inject/inject.go).
-const trustRootAnnotation = "linkerd.io/trust-root-sha256"
+// TrustRootAnnotation is the hash of the trust bundle that a proxy was started with (linkerd2 pkg/inject/inject.go).
+const TrustRootAnnotation = "linkerd.io/trust-root-sha256"
 
 // trustBundle reports running pods whose proxies hold another trust bundle than the
 // mesh's: a proxy has it from its environment, so it changes by a restart only
@@ -29,7 +29,7 @@ func (a *auditor) trustBundle() {
 		for _, list := range [][]model.Workload{a.m.Pods, a.m.Workloads} {
 			for j := range list {
 				w := &list[j]
-				if held := w.Annotations[trustRootAnnotation]; held != "" && w.Running && w.ID.Kind == "Pod" && !isHash(held, bundle) {
+				if held := w.Annotations[TrustRootAnnotation]; held != "" && w.Running && w.ID.Kind == "Pod" && !HashesBundle(held, bundle) {
 					outdated = append(outdated, w)
 				}
 			}
@@ -42,8 +42,8 @@ func (a *auditor) trustBundle() {
 	}
 }
 
-// isHash compares with the hash of a bundle, whatever white space it ends with.
-func isHash(held, bundle string) bool {
+// HashesBundle tells whether a pod's annotation is the hash of a bundle, whatever white space that ends with.
+func HashesBundle(held, bundle string) bool {
 	trimmed := strings.TrimSpace(bundle)
 	for _, text := range []string{bundle, trimmed, trimmed + "\n"} {
 		sum := sha256.Sum256([]byte(text))

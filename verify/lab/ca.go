@@ -164,6 +164,28 @@ func (ca *CA) Sign(identity string, key *ecdsa.PublicKey, issued time.Time, life
 	return [][]byte{der, issuer.certificate.Raw}, nil
 }
 
+// Serving makes a certificate for a DNS name, as istiod has one for itself.
+func (ca *CA) Serving(dns string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	ca.mu.Lock()
+	issuer := ca.issuer
+	ca.mu.Unlock()
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial(), DNSNames: []string{dns}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(leafLifetime),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer.certificate, &key.PublicKey, issuer.key)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	return &tls.Certificate{Certificate: [][]byte{der, issuer.certificate.Raw}, PrivateKey: key, Leaf: leaf}, err
+}
+
 // name gives a certificate its identity as the mesh writes it.
 func name(template *x509.Certificate, mesh model.MeshKind, identity string) error {
 	written := verify.NameOf(mesh, identity)

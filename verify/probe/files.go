@@ -17,6 +17,7 @@ import (
 // Equipment is what the files beside a file of targets hold.
 type Equipment struct {
 	Trust     *verify.Trust
+	Roots     []*x509.Certificate
 	Held      *Held
 	Authority verify.Authority
 }
@@ -31,7 +32,7 @@ func Equip(t *verify.Targets, folder string) (*Equipment, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Trust = verify.NewTrust(roots)
+	e.Trust, e.Roots = verify.NewTrust(roots), roots
 	if t.Issuer != "" {
 		list, _, err := readCertificates(folder, t.Issuer)
 		if err != nil {

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+
+	"k8s.io/client-go/rest"
+
+	"floe.dev/palisade/cluster"
+	"floe.dev/palisade/engine"
+	"floe.dev/palisade/model"
+	"floe.dev/palisade/report"
+	"floe.dev/palisade/verify"
+	"floe.dev/palisade/verify/live"
+	"floe.dev/palisade/verify/probe"
+)
+
+// live tells whether a running cluster is verified, and not what files name.
+func (o *verifyOptions) live() bool {
+	_, _, live := o.target()
+	return live && o.targets == "" && o.output != "targets"
+}
+
+// checkLive refuses flags that are for a running cluster where there is none.
+func (o *verifyOptions) checkLive() error {
+	if o.live() {
+		return nil
+	}
+	for flag, set := range map[string]bool{"--store": o.store, "--callers": o.callers, "--ca": o.ca != ""} {
+		if set {
+			return fmt.Errorf("%s is for a running cluster", flag)
+		}
+	}
+	return nil
+}
+
+// tryLive verifies the mesh of a running cluster, by roots and certificates of its own.
+func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.Report) (*verify.Report, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	snapshot, err := o.snapshot(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	m, problems := engine.InForce(snapshot, o.options())
+	if _, err := s.err.Write(report.Problems(grave(problems), palette(o.color, s.err))); err != nil {
+		return nil, err
+	}
+	if m.Cluster.Mesh.Kind == model.MeshNone {
+		return nil, errors.New("the cluster has no mesh that could be verified; --mesh says which it is where that does not show")
+	}
+	c, _, _ := o.target()
+	config, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	g, err := o.given(ctx, config, m)
+	if err != nil {
+		return nil, err
+	}
+	g.Before = before
+	o.showProgress(s, g)
+	defer debug.SetGCPercent(debug.SetGCPercent(sweepGC))
+	verified := live.Run(ctx, g)
+	if o.store {
+		err = storeReports(ctx, config, snapshot, verified)
+	}
+	return verified, err
+}
+
+// given puts together what a verification starts from: of the cluster, and of flags.
+func (o *verifyOptions) given(ctx context.Context, config *rest.Config, m *model.Model) (*live.Given, error) {
+	secrets, err := cluster.Certificates(ctx, config, engine.AuthoritySecrets(m))
+	if err != nil {
+		return nil, err
+	}
+	authority := engine.AuthorityOf(m, secrets)
+	g := &live.Given{
+		Model: m, Roots: authority.Roots, Authority: authority.Known, Namespaces: o.only,
+		Callers: o.callers, CA: o.ca, Requests: o.requests, Probing: o.probing,
+	}
+	if g.Prober, err = verify.ProberIdentity(&m.Cluster.Mesh, o.prober); err != nil {
+		return nil, fmt.Errorf("--prober: %w", err)
+	}
+	if g.Prober != "" || g.Callers {
+		if g.Tokens, err = cluster.NewTokens(config); err != nil {
+			return nil, err
+		}
+	}
+	files := &verify.Targets{}
+	if err := o.add(files); err != nil {
+		return nil, err
+	}
+	equipment, err := probe.Equip(files, ".")
+	if err != nil {
+		return nil, err
+	}
+	g.Held = equipment.Held
+	for _, c := range equipment.Roots {
+		if !slices.ContainsFunc(g.Roots, c.Equal) {
+			g.Roots = append(g.Roots, c)
+			g.Authority.Roots = append(g.Authority.Roots, verify.CertificateOf(c))
+		}
+	}
+	return g, nil
+}
+
+func (o *verifyOptions) showProgress(s streams, g *live.Given) {
+	shown := newProgress(s.err)
+	if shown.out == nil {
+		return
+	}
+	var planned, last atomic.Int64
+	g.Planned = func(ports int) {
+		planned.Store(int64(ports))
+		shown.tell(fmt.Sprintf("trying %d ports", ports))
+	}
+	g.Probing.Progress = func(done int) {
+		total := planned.Load()
+		if step := int64(done) * 100 / max(total, 1); last.Swap(step) != step {
+			o.telling.Lock()
+			defer o.telling.Unlock()
+			shown.tell(fmt.Sprintf("trying ports: %d of %d", done, total))
+			if int64(done) == total {
+				shown.end()
+			}
+		}
+	}
+}
+
+// storeReports keeps a report in the cluster, by namespace, where rollouts go by it.
+func storeReports(ctx context.Context, config *rest.Config, s *engine.Snapshot, r *verify.Report) error {
+	writer, err := cluster.NewWriter(config, false)
+	if err != nil {
+		return err
+	}
+	for namespace, status := range engine.MTLSReportStatuses(r, s.Reports) {
+		if err := writer.StoreReport(ctx, namespace, status); err != nil {
+			return fmt.Errorf("storing the MTLSReport of namespace %s: %w", namespace, err)
+		}
+	}
+	return nil
+}
