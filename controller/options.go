@@ -39,6 +39,8 @@ type Options struct {
 	ProfileAddress string
 	// WebhookPort is where admission is served; 0 does not.
 	WebhookPort int
+	// Verification says how the wire is looked at.
+	Verification Verification
 	// Now is the clock.
 	Now func() time.Time
 	Log logr.Logger
@@ -115,6 +117,15 @@ func setUp(m manager.Manager, config *rest.Config, o Options) error {
 			Namespace: o.Namespace, Port: o.WebhookPort, Snapshot: g.lookForAdmission, Given: o.Given, Clock: g.now, Log: o.Log.WithName("admission"),
 		}); err != nil {
 			return fmt.Errorf("admission: %w", err)
+		}
+	}
+	if o.Verification.Every > 0 {
+		v, err := newVerifier(g, config, o.Verification)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(m.Add(v), metrics.Registry.Register(newWireCollector(v))); err != nil {
+			return err
 		}
 	}
 	if err := metrics.Registry.Register(g.metrics); err != nil {

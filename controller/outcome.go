@@ -21,6 +21,8 @@ type outcome struct {
 	statuses map[string]map[types.NamespacedName]*ownStatus
 	// counts is what metrics tell.
 	counts counts
+	// unproven are the namespaces whose rollout waits for a verification.
+	unproven []string
 }
 
 // work is what is to be done in one namespace.
@@ -39,7 +41,7 @@ type work struct {
 }
 
 func newOutcome(s *engine.Snapshot, t *engine.Turn, now time.Time) *outcome {
-	o := &outcome{looked: now, namespaces: map[string]*work{}, statuses: ownStatuses(s, t, now)}
+	o := &outcome{looked: now, namespaces: map[string]*work{}, statuses: ownStatuses(s, t, now), unproven: unproven(t.Notes)}
 	for _, c := range t.Plan.Changes {
 		if c.Action != plan.Observe {
 			w := o.work(c.Namespace)

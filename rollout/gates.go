@@ -296,25 +296,39 @@ func onTheWire(s *step) (code, waits string) {
 // profile does without, only one that failed counts.
 func (w *work) verified(since time.Time) (code, waits string) {
 	v := w.seen.Verification
-	switch {
-	case w.posture != nil && w.posture.Rollout.Unverified && (v == nil || v.Result != Red):
+	if w.posture != nil && w.posture.Rollout.Unverified && (v == nil || v.Result != Red) {
 		return "", ""
+	}
+	switch {
 	case v == nil:
 		return EvidenceMissing, "nothing was verified on the wire: there is no MTLSReport that tells of it (spec.rollout.verification Optional does without)"
 	case v.Result == NotApplicable && v.Began.IsZero(): // there is no mesh
 		return "", ""
-	case v.Began.After(w.p.now.Add(time.Minute)):
-		return VerificationStale, "the last verification lies ahead of the clock"
-	case !since.IsZero() && v.Began.Before(since.Add(time.Second)):
-		return VerificationStale, "the last verification is older than what it has to prove, which was written by " + clock(since)
-	case w.p.now.Sub(v.Began) > freshness:
-		return VerificationStale, "the last verification is older than an hour"
+	}
+	if waits := w.outdated(v, since); waits != "" {
+		return VerificationStale, waits
+	}
+	switch {
 	case v.Result == Red:
 		return VerificationRed, "the last verification failed" + some(v.Failed, 0)
 	case v.Result != Green && v.Result != NotApplicable:
 		return EvidenceMissing, "the last verification could not tell" + some(v.Failed, 0)
 	default:
 		return "", ""
+	}
+}
+
+// outdated says why a verification is not of now, or not of what it is to prove; empty where it is.
+func (w *work) outdated(v *Verification, since time.Time) string {
+	switch {
+	case v.Began.After(w.p.now.Add(time.Minute)):
+		return "the last verification lies ahead of the clock"
+	case !since.IsZero() && v.Began.Before(since.Add(time.Second)):
+		return "the last verification is older than what it has to prove, which was written by " + clock(since)
+	case w.p.now.Sub(v.Began) > freshness:
+		return "the last verification is older than an hour"
+	default:
+		return ""
 	}
 }
 

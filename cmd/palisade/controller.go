@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -40,6 +41,9 @@ is in its NamespacePosture. It runs until it is told to end.`,
 			if o.WebhookPort < 0 || o.WebhookPort > 65535 {
 				return fmt.Errorf("--webhook-port %d is no port: 0 to 65535", o.WebhookPort)
 			}
+			if every := o.Verification.Every; every != 0 && (every < time.Minute || every > 45*time.Minute) {
+				return fmt.Errorf("--verify-every %s: 1m to 45m, or 0: what is older than an hour counts for nothing", every)
+			}
 			log, err := newLog(s, format, level)
 			if err != nil {
 				return err
@@ -63,6 +67,9 @@ is in its NamespacePosture. It runs until it is told to end.`,
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", `where to serve Prometheus metrics; "0" does not`)
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", `where to serve /healthz and /readyz; "0" does not`)
 	flags.IntVar(&o.WebhookPort, "webhook-port", 9443, "where to serve admission of palisade's own kinds; 0 does not")
+	flags.DurationVar(&o.Verification.Every, "verify-every", 0, "how often to verify on the wire what is in force, and how long a namespace waits at most to be verified again; 0 does not verify")
+	flags.StringVar(&o.Verification.Prober, "prober", "", "service account that probes play, NAMESPACE/NAME, by tokens of it: no rule should let it in")
+	flags.StringVar(&o.Verification.CA, "ca", "", "host:port of the mesh's CA, where its pods cannot be reached by their addresses")
 	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "0", `where to serve profiles of the process, such as 127.0.0.1:6060; "0" does not`)
 	flags.Var(oneOf(&format, "json", "json", "text"), "log-format", "form of the log on standard error: json or text")
 	flags.Var(oneOf(&level, "info", "debug", "info", "warn", "error"), "log-level", "least grave lines that are logged: debug, info, warn or error")

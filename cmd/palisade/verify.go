@@ -106,7 +106,7 @@ func (o *verifyOptions) check() error {
 	case !o.direct && o.output != "targets":
 		return errors.New("say from where to try: --direct opens the connections from here (-o targets tries nothing, and writes what would be tried)")
 	}
-	return nil
+	return o.checkLive()
 }
 
 func (o *verifyOptions) run(ctx context.Context, s streams) error {
@@ -209,22 +209,28 @@ func (o *verifyOptions) add(t *verify.Targets) error {
 		t.Roots = append(t.Roots, full)
 	}
 	for _, text := range o.identities {
-		name, paths, named := strings.Cut(text, "=")
-		parts := strings.Split(paths, ",")
-		if !named || name == "" || len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && parts[2] != "expired" {
-			return fmt.Errorf("--identity %s: must be NAME=CERTIFICATE,KEY or NAME=CERTIFICATE,KEY,expired", text)
-		}
-		held := verify.HeldIdentity{Identity: strings.TrimPrefix(name, "spiffe://"), Expired: len(parts) == 3}
-		var err error
-		if held.Certificate, err = filepath.Abs(parts[0]); err != nil {
-			return err
-		}
-		if held.Key, err = filepath.Abs(parts[1]); err != nil {
-			return err
+		held, err := heldIdentity(text)
+		if err != nil {
+			return fmt.Errorf("--identity %s: %w", text, err)
 		}
 		t.Identities = append(t.Identities, held)
 	}
 	return nil
+}
+
+// heldIdentity reads a value of --identity.
+func heldIdentity(text string) (held verify.HeldIdentity, err error) {
+	name, paths, named := strings.Cut(text, "=")
+	parts := strings.Split(paths, ",")
+	if !named || name == "" || len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && parts[2] != "expired" {
+		return held, errors.New("must be NAME=CERTIFICATE,KEY or NAME=CERTIFICATE,KEY,expired")
+	}
+	held = verify.HeldIdentity{Identity: strings.TrimPrefix(name, "spiffe://"), Expired: len(parts) == 3}
+	if held.Certificate, err = filepath.Abs(parts[0]); err != nil {
+		return held, err
+	}
+	held.Key, err = filepath.Abs(parts[1])
+	return held, err
 }
 
 // try opens the connections, until all was tried or the user interrupts.

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -44,6 +45,7 @@ func (o *verifyOptions) checkLive() error {
 func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.Report) (*verify.Report, error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
+	looked := time.Now()
 	snapshot, err := o.snapshot(ctx, s)
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.R
 	if err != nil {
 		return nil, err
 	}
-	g.Before = before
+	g.Before, g.Looked = before, looked
 	o.showProgress(s, g)
 	defer debug.SetGCPercent(debug.SetGCPercent(sweepGC))
 	verified := live.Run(ctx, g)

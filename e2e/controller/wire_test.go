@@ -9,7 +9,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -302,6 +304,46 @@ func TestAVerificationThatIsStoredTakesTheRolloutFurtherAndOneThatFailsTakesItBa
 	assert.Equal(t, verify.Strict, r.Results[0].Standing, told(r))
 	l.eventually(30*time.Second, l.stage(home, "MTLS", "Permissive"))
 	assert.Contains(t, c.log.String(), "failed (Deployment "+home+"/cart) (VerificationRed); MTLS is Permissive again")
+}
+
+func TestTheControllerVerifiesWhatWaitsForIt(t *testing.T) {
+	l := newLab(t)
+	home, mesh := l.meshed()
+	l.apply(strings.Replace(plain, "podSecurity: {enforce: baseline}", "mesh: {mtls: Strict, authorization: Disabled}", 1))
+	c := l.controller("--mesh=istio", "--cluster-domain=cluster.local", "--metrics-bind-address=127.0.0.1:18099",
+		"--verify-every=1m", "--prober=istio-system/"+l.name+"-prober")
+	took := l.eventually(time.Minute, l.stage(home, "MTLS", "Enforce"))
+	t.Logf("enforced after %s", took)
+	metrics := func() string {
+		answer, err := http.Get("http://127.0.0.1:18099/metrics")
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return string(text)
+	}
+	for _, line := range []string{
+		`palisade_verification_ports{namespace="` + home + `",result="pass"} 1`,
+		`palisade_certificate_not_after_timestamp_seconds{namespace="` + home + `",workload="Deployment/cart"} `,
+		`palisade_ca_not_after_timestamp_seconds{ca="root CN=root.lab.example"} `,
+	} {
+		assert.Contains(t, metrics(), line)
+	}
+	mesh.Relax(home, "cart")
+	l.eventually(90*time.Second, func() string {
+		if !strings.Contains(metrics(), `palisade_verification_ports{namespace="`+home+`",result="fail"} 1`) {
+			return "nothing is said to fail"
+		}
+		return ""
+	})
+	l.eventually(10*time.Second, l.condition(reports, home, "wire", "Verified", "False"))
+	l.delete(profiles, "", l.name)
+	l.eventually(90*time.Second, func() string {
+		if l.get(reports, home, "wire") != nil {
+			return "the report of a namespace that is governed no more is still there: " + c.log.String()
+		}
+		return ""
+	})
 }
 
 func TestAProberMayPlayNobodyElse(t *testing.T) {

@@ -26,6 +26,8 @@ import (
 // Given is what a verification starts from.
 type Given struct {
 	Model *model.Model
+	// Looked is when what the Model tells was looked at, at the earliest: the report tells of nothing that was written later.
+	Looked time.Time
 	// Roots are those that proxies trust, Authority what else is known of the CA.
 	Roots     []*x509.Certificate
 	Authority verify.Authority
@@ -52,7 +54,6 @@ type Given struct {
 
 // Run verifies. What could not be had is said in the report, of each port that it concerns.
 func Run(ctx context.Context, g *Given) *verify.Report {
-	started := time.Now()
 	mesh := &g.Model.Cluster.Mesh
 	w := newWardrobe(ctx, g)
 	expectations := verify.Expect(g.Model, verify.Options{Prober: g.Prober, Requests: g.Requests, Lacks: w.lacks})
@@ -68,7 +69,7 @@ func Run(ctx context.Context, g *Given) *verify.Report {
 	o.Mesh, o.Trust, o.Credentials, o.Requests = mesh.Kind, verify.NewTrust(g.Roots), w, g.Requests
 	sweep := probe.Run(ctx, expectations, o)
 	return verify.NewReport(&verify.Run{
-		Started: started, Finished: time.Now(), Mesh: mesh.Kind, TrustDomain: mesh.TrustDomain,
+		Started: g.Looked, Finished: time.Now(), Mesh: mesh.Kind, TrustDomain: mesh.TrustDomain,
 		Expectations: expectations, Namespaces: namespaces, Seen: sweep.Seen, Choice: sweep.Choice, Authority: g.Authority, Before: g.Before,
 	})
 }
