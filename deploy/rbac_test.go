@@ -167,7 +167,9 @@ func TestNothingIsAllowedThatLeadsToMore(t *testing.T) {
 			}
 			for _, r := range all[rbacv1.Role](t, objects, "Role") {
 				assert.Equal(t, "palisade-system", r.Namespace)
-				rules = append(rules, r.Rules...)
+				if r.Name != "palisade-prober" { // see TestTokensAreOfTheProberAlone
+					rules = append(rules, r.Rules...)
+				}
 			}
 			for _, r := range rules {
 				assert.Empty(t, r.NonResourceURLs)
@@ -203,6 +205,31 @@ func TestInItsOwnNamespacePalisadeMayWriteByNameOnly(t *testing.T) {
 	assert.Equal(t, lease, role("no-mesh-admission-off"), "without admission no Secret")
 }
 
+// TestTokensAreOfTheProberAlone holds that palisade cannot be anybody else by TokenRequest.
+func TestTokensAreOfTheProberAlone(t *testing.T) {
+	for name, file := range renderings(t) {
+		objects := read(t, file)
+		var found []string
+		for _, r := range all[rbacv1.Role](t, objects, "Role") {
+			for _, grant := range grants(r.Rules) {
+				if strings.Contains(grant, "serviceaccounts/token") {
+					found = append(found, r.Name+": "+grant)
+				}
+			}
+		}
+		for _, r := range all[rbacv1.ClusterRole](t, objects, "ClusterRole") {
+			for _, grant := range grants(r.Rules) {
+				assert.NotContains(t, grant, "serviceaccounts/token", name)
+			}
+		}
+		if strings.Contains(name, "no-mesh") {
+			assert.Empty(t, found, name)
+			continue
+		}
+		assert.Equal(t, []string{"palisade-prober: create /serviceaccounts/token palisade-prober"}, found, name)
+	}
+}
+
 // TestRolesAreBoundToPalisadeAlone holds that nobody else gets what is palisade's.
 func TestRolesAreBoundToPalisadeAlone(t *testing.T) {
 	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "palisade", Namespace: "palisade-system"}}
@@ -217,6 +244,10 @@ func TestRolesAreBoundToPalisadeAlone(t *testing.T) {
 			assert.Equal(t, subject, b.Subjects, name)
 			bound = append(bound, b.RoleRef.Kind+" "+b.RoleRef.Name)
 		}
-		assert.ElementsMatch(t, []string{"ClusterRole palisade-read", "ClusterRole palisade-write", "Role palisade"}, bound, name)
+		wanted := []string{"ClusterRole palisade-read", "ClusterRole palisade-write", "Role palisade"}
+		if !strings.Contains(name, "no-mesh") {
+			wanted = append(wanted, "Role palisade-prober")
+		}
+		assert.ElementsMatch(t, wanted, bound, name)
 	}
 }

@@ -126,7 +126,7 @@ func (r *resolver) declaredPeers(p *v1alpha1.SecurityProfile, declared []v1alpha
 	for i := range declared {
 		if declared[i].Namespace == "" && declared[i].NamespaceSelector == nil {
 			r.problem("PeerWithoutNamespace", model.Error, ruleRef("SecurityProfile", "", p.Name), "spec.network",
-				"a gateway or Prometheus of a cluster-wide profile needs a namespace or a namespaceSelector: it stays closed", "add one")
+				"a gateway, Prometheus or verifier of a cluster-wide profile needs a namespace or a namespaceSelector: it stays closed", "add one")
 			continue
 		}
 		peers = append(peers, r.podPeer(&declared[i], ""))

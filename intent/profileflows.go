@@ -19,6 +19,9 @@ func (r *resolver) profileFlows() {
 			continue
 		}
 		network := &profile.Spec.Network
+		if profile.Spec.Mesh.MTLS != v1alpha1.MTLSUnmanaged && r.model.Cluster.Mesh.Kind != model.MeshNone {
+			r.model.Namespaces[i].Posture.Network.Verifiers = r.declaredPeers(profile, network.Verifiers)
+		}
 		origin := func(part string) model.Origin {
 			return model.Origin{Ref: ruleRef("SecurityProfile", "", profile.Name), Part: part}
 		}

@@ -96,6 +96,8 @@ type NetworkPosture struct {
 	// Stage is what of the NetworkPolicies is written ahead while DefaultDeny is
 	// false: StagePrepare or StagePermissive; empty means nothing.
 	Stage Stage
+	// Verifiers are pods that may open a connection to every TCP port, to see what the mesh makes of them.
+	Verifiers []Peer
 }
 
 // PodSecurityPosture holds the labels of Pod Security admission; an empty level sets no label.

@@ -55,6 +55,7 @@ func newCompiler(m *model.Model) *compiler {
 		if stage := c.stageOf(n); stage != model.StageObserve {
 			h := &home{namespace: n, stage: stage, subjects: map[string]*subject{}}
 			h.subject(&metav1.LabelSelector{}) // palisade-default is there even without any flow
+			h.verifiers()
 			c.homes = append(c.homes, h)
 			c.byName[n.Name] = h
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"floe.dev/palisade/model"
@@ -73,6 +74,18 @@ func (h *home) carry() {
 	}
 	if len(merge(everyone.egress)) <= mostCarried {
 		h.wideEgress = everyone.egress
+	}
+}
+
+// verifiers lets those in who prove what the mesh does. No port is named: what must be refused is tried as well.
+func (h *home) verifiers() {
+	p := h.namespace.Posture
+	origin := model.Origin{Ref: model.Ref{Kind: "SecurityProfile", Name: p.Profile}, Part: "spec.network.verifiers"}
+	everyone := h.everyone()
+	for i := range p.Network.Verifiers {
+		everyone.ingress = append(everyone.ingress, permission{
+			peers: []peer{podPeer(&p.Network.Verifiers[i], h.namespace.Name)}, ports: []model.Port{{Protocol: corev1.ProtocolTCP}}, origin: origin,
+		})
 	}
 }
 

@@ -301,7 +301,7 @@ func (w *work) verified(since time.Time) (code, waits string) {
 	}
 	switch {
 	case v == nil:
-		return EvidenceMissing, "nothing was verified on the wire: there is no MTLSReport that tells of it (spec.rollout.verification Optional does without)"
+		return EvidenceMissing, "nothing was verified on the wire: there is no MTLSReport that tells of it (palisade verify --store makes one; spec.rollout.verification Optional does without)"
 	case v.Result == NotApplicable && v.Began.IsZero(): // there is no mesh
 		return "", ""
 	}

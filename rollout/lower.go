@@ -25,7 +25,7 @@ func (w *work) lowered() *model.Posture {
 		demanded = *w.posture
 		p.Profile, p.Rollout = demanded.Profile, demanded.Rollout
 	}
-	p.Network = w.networkPosture()
+	p.Network = w.networkPosture(&demanded.Network)
 	p.Mesh = w.meshPosture(&demanded.Mesh)
 	p.PodSecurity = w.podSecurityPosture(&demanded.PodSecurity)
 	return &p
@@ -41,11 +41,14 @@ func (w *work) complete() bool {
 	return true
 }
 
-func (w *work) networkPosture() model.NetworkPosture {
+func (w *work) networkPosture(demanded *model.NetworkPosture) model.NetworkPosture {
+	p := model.NetworkPosture{Verifiers: demanded.Verifiers}
 	if at := w.to.stage(network); at != model.StageEnforce {
-		return model.NetworkPosture{Stage: ahead(at)}
+		p.Stage = ahead(at)
+	} else {
+		p.DefaultDeny = true
 	}
-	return model.NetworkPosture{DefaultDeny: true}
+	return p
 }
 
 // ahead is a stage as a posture has it: empty where nothing is written.

@@ -147,6 +147,13 @@ type NetworkPolicyTemplate struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Prometheus []PodPeer `json:"prometheus,omitempty"`
+
+	// verifiers are pods that open connections to prove that mutual TLS holds, such as palisade's own. The NetworkPolicies let them reach
+	// every TCP port of the namespace; the mesh lets them in no further. Without them nothing behind a default deny can be verified.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Verifiers []PodPeer `json:"verifiers,omitempty"`
 }
 
 // Tiers orders the workloads of a namespace: the first tier may call the second, the second the third, and so on, on the
