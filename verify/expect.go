@@ -16,6 +16,8 @@ type Options struct {
 	// Requests tells that probes may send an OPTIONS * request, which reaches the
 	// application where it is let in.
 	Requests bool
+	// Ports are TCP ports to try on every pod beside those that something names.
+	Ports []model.Port
 	// Lacks says why no certificate of an identity, or none that has expired, can be had: checks that need
 	// it are left out, and that is said. Nil leaves none out.
 	Lacks func(identity string, expired bool) string
@@ -101,8 +103,12 @@ func (e *expecter) workload(w *model.Workload, posture *model.Posture) []Expecta
 	}
 	var all []Expectation
 	for _, pod := range running {
-		for _, port := range e.ports(w, pod) {
+		named := e.ports(w, pod)
+		for _, port := range slices.Concat(named, e.unnamed(pod, named)) {
 			expected := e.port(w, pod, posture, port)
+			if !slices.Contains(named, port) {
+				expected.undeclared()
+			}
 			if pod.Running {
 				expected.Pod = pod.ID.Name
 			}
@@ -116,6 +122,35 @@ func (e *expecter) workload(w *model.Workload, posture *model.Posture) []Expecta
 		}
 	}
 	return all
+}
+
+// unnamed are the ports of Options.Ports that nothing names, for a pod that can be reached.
+func (e *expecter) unnamed(pod *model.Workload, named []model.Port) []model.Port {
+	if len(pod.Addresses) == 0 || len(e.o.Ports) == 0 {
+		return nil
+	}
+	known := map[int32]bool{pod.Facts.Tunnel.Port: true}
+	for _, p := range named {
+		if p.Protocol == corev1.ProtocolTCP {
+			known[p.Number] = true
+		}
+	}
+	var ports []model.Port
+	for _, r := range e.o.Ports {
+		for number := max(r.Number, 1); number <= r.Last(); number++ {
+			if !known[number] {
+				known[number] = true
+				ports = append(ports, model.TCP(number))
+			}
+		}
+	}
+	return ports
+}
+
+// undeclared leaves of the checks those that tell how protected a port is, whether or not something listens behind a proxy.
+func (e *Expectation) undeclared() {
+	e.Undeclared, e.Untested = true, nil
+	e.Checks = slices.DeleteFunc(e.Checks, func(c Check) bool { return c.Client == Member || c.Client == Stranger || c.Client == Expired })
 }
 
 // port is what is expected of one port of a pod, less its address. Facts are the

@@ -20,6 +20,8 @@ type Target struct {
 	Port    int32      `json:"port"`
 	// Protocol is TCP where it is empty.
 	Protocol corev1.Protocol `json:"protocol,omitempty"`
+	// Undeclared tells that nothing names the port: it is tried to find out whether something listens there all the same.
+	Undeclared bool `json:"undeclared,omitempty"`
 }
 
 // String is "Deployment shop/cart 8080 at 10.244.1.7 (cart-1)".

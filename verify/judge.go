@@ -189,6 +189,13 @@ func (r *Result) keep(o *Observation, best bool) {
 	r.Session, r.Certificate = o.TLS, leaf.Fingerprint
 }
 
+// vacant tells of a port that nothing names, and where nothing listens either.
+func (e *Expectation) vacant(seen *Observed) bool {
+	return e.Undeclared && len(seen.Seen) > 0 && !slices.ContainsFunc(seen.Seen, func(o Observation) bool {
+		return o.Outcome != Unreachable || o.Detail != NothingListens
+	})
+}
+
 // settle makes the verdict of the port of those of its checks.
 func (r *Result) settle(e *Expectation, seen *Observed) {
 	switch e.Standing {

@@ -34,6 +34,9 @@ const (
 	Skipped Outcome = "skipped"
 )
 
+// NothingListens is the Detail of an Unreachable where the host refused the connection.
+const NothingListens = "refused: nothing listens there"
+
 // Observation is what one client saw.
 type Observation struct {
 	Client   Client  `json:"client"`

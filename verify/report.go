@@ -143,6 +143,9 @@ func NewReport(run *Run) *Report {
 		if i < len(run.Seen) {
 			seen = &run.Seen[i]
 		}
+		if e.vacant(seen) {
+			continue
+		}
 		r.Results = append(r.Results, Judge(e, seen))
 		if e.Meshed() {
 			ways[e.Workload] = e.Way

@@ -67,6 +67,7 @@ type TargetOfAFile struct {
 	Opaque     bool     `json:"opaque,omitempty"`
 	Authorized bool     `json:"authorized,omitempty"`
 	Callers    []string `json:"callers,omitempty"`
+	Undeclared bool     `json:"undeclared,omitempty"`
 }
 
 // TargetsOf writes expectations as a file, without roots and identities.
@@ -77,6 +78,7 @@ func TargetsOf(mesh model.Mesh, o Options, expectations []Expectation) *Targets 
 		t.Targets = append(t.Targets, TargetOfAFile{
 			Workload: e.Workload.String(), Pod: e.Pod, Address: e.Address, Port: e.Port, Protocol: e.Protocol, Way: e.Way,
 			Standing: e.Standing, Why: e.Why, Identity: e.Identity, Opaque: e.Opaque, Authorized: e.Authorized, Callers: e.Callers,
+			Undeclared: e.Undeclared,
 		})
 	}
 	return t
@@ -201,6 +203,9 @@ func (t *Targets) expectation(of *TargetOfAFile) Expectation {
 			return ""
 		}
 	})
+	if of.Undeclared {
+		e.undeclared()
+	}
 	return e
 }
 

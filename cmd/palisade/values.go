@@ -1,15 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"floe.dev/palisade/model"
 )
 
 // check judges the text of a flag: what is wrong with it, or nil. The error
@@ -105,6 +110,31 @@ func addressPort(text string) error {
 		return errors.New("must be address:port, such as 172.18.0.2:6443 or [fd00::2]:6443")
 	}
 	return nil
+}
+
+func portRange(text string) error {
+	first, last, ranged := strings.Cut(text, "-")
+	if !ranged {
+		last = first
+	}
+	from, wrong := strconv.ParseUint(first, 10, 16)
+	to, alsoWrong := strconv.ParseUint(last, 10, 16)
+	if wrong != nil || alsoWrong != nil || from == 0 || to < from {
+		return errors.New("must be a port such as 8080, or a range such as 1-1024")
+	}
+	return nil
+}
+
+// portRanges reads values that portRange has checked.
+func portRanges(texts []string) []model.Port {
+	var ports []model.Port
+	for _, text := range texts {
+		first, last, _ := strings.Cut(text, "-")
+		from, _ := strconv.Atoi(first)
+		to, _ := strconv.Atoi(cmp.Or(last, first))
+		ports = append(ports, model.Port{Protocol: corev1.ProtocolTCP, Number: int32(from), End: int32(to)})
+	}
+	return ports
 }
 
 func instant(text string) error {

@@ -35,6 +35,7 @@ type verifyOptions struct {
 	requests   bool
 	before     string
 	only       []string
+	ports      []string
 	callers    bool
 	ca         string
 	store      bool
@@ -83,6 +84,7 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.callers, "callers", false, "play the service accounts of callers as well, by tokens of theirs; in a running cluster")
 	flags.StringVar(&o.ca, "ca", "", "host:port of the mesh's CA, where its pods cannot be reached by their addresses; in a running cluster")
 	flags.StringArrayVar(&o.only, "only", nil, "namespace to verify, where not all that are governed; repeatable")
+	flags.Var(each(&o.ports, portRange), "ports", "TCP port to try on every pod beside those that something names, or a range such as 1-65535; repeatable. Only what listens is told")
 	flags.BoolVar(&o.store, "store", false, "keep the outcome in the cluster as MTLSReports, by which rollouts go")
 	flags.BoolVar(&o.requests, "requests", false, "allow an OPTIONS * request, which shows authorization where it is judged by request")
 	flags.StringVar(&o.before, "before", "", "report of an earlier run (JSON): its certificates are remembered, and what changed is shown")
@@ -182,7 +184,7 @@ func (o *verifyOptions) wanted(ctx context.Context, s streams) (*verify.Targets,
 		if err != nil {
 			return nil, "", fmt.Errorf("--prober: %w", err)
 		}
-		expect := verify.Options{Prober: prober, Requests: o.requests}
+		expect := verify.Options{Prober: prober, Requests: o.requests, Ports: portRanges(o.ports)}
 		t = verify.TargetsOf(r.Model.Cluster.Mesh, expect, verify.Expect(r.Model, expect))
 	}
 	if len(o.only) > 0 {

@@ -85,7 +85,7 @@ func (o *verifyOptions) given(ctx context.Context, config *rest.Config, m *model
 	authority := engine.AuthorityOf(m, secrets)
 	g := &live.Given{
 		Model: m, Roots: authority.Roots, Authority: authority.Known, Namespaces: o.only,
-		Callers: o.callers, CA: o.ca, Requests: o.requests, Probing: o.probing,
+		Callers: o.callers, CA: o.ca, Requests: o.requests, Ports: portRanges(o.ports), Probing: o.probing,
 	}
 	if g.Prober, err = verify.ProberIdentity(&m.Cluster.Mesh, o.prober); err != nil {
 		return nil, fmt.Errorf("--prober: %w", err)

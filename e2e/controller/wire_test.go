@@ -346,6 +346,29 @@ func TestTheControllerVerifiesWhatWaitsForIt(t *testing.T) {
 	})
 }
 
+func TestAListenerThatNothingDeclaresIsFound(t *testing.T) {
+	l := newLab(t)
+	home, mesh := l.meshed()
+	l.apply(strings.Replace(plain, "podSecurity: {enforce: baseline}", "mesh: {mtls: Strict}", 1))
+	prober := "istio-system/" + l.name + "-prober"
+	listener, err := net.Listen("tcp", mesh.Target(0).Address.String()+":7123") // as one does that the proxy does not capture
+	require.NoError(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Second}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	_, code := l.verifies("--prober", prober, "--only", home)
+	assert.Zero(t, code, "it is not looked for unasked")
+	r, code := l.verifies("--prober", prober, "--only", home, "--ports", "7000-7200")
+	assert.Equal(t, 1, code)
+	var found []string
+	for i := range r.Results {
+		if r.Results[i].Undeclared {
+			found = append(found, fmt.Sprintf("%s:%d %s", r.Results[i].Pod, r.Results[i].Port, r.Results[i].Verdict))
+		}
+	}
+	assert.Equal(t, []string{"cart-1-a:7123 fail"}, found, told(r))
+}
+
 func TestAProberMayPlayNobodyElse(t *testing.T) {
 	l := newLab(t)
 	home, _ := l.meshed()

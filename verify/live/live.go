@@ -43,6 +43,8 @@ type Given struct {
 	CA string
 	// Held are certificates at hand, which come before those of the CA; nil is none.
 	Held *probe.Held
+	// Ports are tried beside those that something names.
+	Ports []model.Port
 	// Requests allows an OPTIONS * request, Before is the report of an earlier run or nil.
 	Requests bool
 	Before   *verify.Report
@@ -56,7 +58,7 @@ type Given struct {
 func Run(ctx context.Context, g *Given) *verify.Report {
 	mesh := &g.Model.Cluster.Mesh
 	w := newWardrobe(ctx, g)
-	expectations := verify.Expect(g.Model, verify.Options{Prober: g.Prober, Requests: g.Requests, Lacks: w.lacks})
+	expectations := verify.Expect(g.Model, verify.Options{Prober: g.Prober, Requests: g.Requests, Ports: g.Ports, Lacks: w.lacks})
 	namespaces := verify.Governed(g.Model)
 	if len(g.Namespaces) > 0 {
 		expectations = slices.DeleteFunc(expectations, func(e verify.Expectation) bool { return !slices.Contains(g.Namespaces, e.Workload.Namespace) })

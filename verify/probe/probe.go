@@ -148,7 +148,8 @@ func (p *prober) client(ctx context.Context, e *verify.Expectation, check verify
 		if attempt == 0 || weighs != verify.Inconclusive || weight == verify.Inconclusive {
 			kept, weight = o, weighs
 		}
-		if o.Outcome == verify.Skipped || weighs == verify.Pass || weighs == verify.Untested || weighs == settled {
+		vacant := e.Undeclared && o.Detail == verify.NothingListens
+		if vacant || o.Outcome == verify.Skipped || weighs == verify.Pass || weighs == verify.Untested || weighs == settled {
 			break
 		}
 	}

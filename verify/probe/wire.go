@@ -66,7 +66,7 @@ func unreachable(err error) verify.Observation {
 	detail := err.Error()
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		detail = "refused: nothing listens there"
+		detail = verify.NothingListens
 	case isTimeout(err):
 		detail = "timed out: a firewall or a policy may drop it"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
