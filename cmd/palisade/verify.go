@@ -39,6 +39,10 @@ type verifyOptions struct {
 	callers    bool
 	ca         string
 	store      bool
+	job        bool
+	image      string
+	home       string
+	relay      bool
 	probing    probe.Options
 	telling    sync.Mutex
 }
@@ -46,7 +50,7 @@ type verifyOptions struct {
 func newVerify(s streams) *cobra.Command {
 	o := &verifyOptions{}
 	c := &cobra.Command{
-		Use:   "verify [--targets FILE | -f PATH] [--direct]",
+		Use:   "verify [--targets FILE | -f PATH] (--direct | --job)",
 		Short: "Prove by handshakes that mutual TLS holds",
 		Long: `verify opens connections to every port that a posture governs, as a client without
 TLS, without a certificate, with an identity that is let in, with one that is not, of a
@@ -55,14 +59,15 @@ answer is not known, and never passes. No request is sent unless --requests allo
 
 What is to be tried comes from the intent, or from a file of targets. With -o targets that
 file is written, and nothing is tried. With --direct connections are opened from here, to
-the addresses of pods.
+the addresses of pods; with --job from a pod of a Job in the cluster, that is removed afterwards.
 
 In a running cluster the mesh's roots are read, and its CA certifies the service account of
 --prober, by a token of it. With --store the outcome is kept in MTLSReports, by which rollouts go.
 
 Exit codes: 0 everything holds; 1 findings at or above --fail-on; 2 wrong usage or input
 that could not be read; 3 something could not be judged, or there was nothing to judge.`,
-		Example: `  palisade verify --direct --prober palisade-system/palisade-prober --store
+		Example: `  palisade verify --job --prober palisade-system/palisade-prober
+  palisade verify --direct --prober palisade-system/palisade-prober --store
   palisade verify -o targets > targets.yaml
   palisade verify --direct --targets targets.yaml
   palisade verify --direct --targets targets.yaml --before last.json -o json > report.json
@@ -85,6 +90,11 @@ func (o *verifyOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ca, "ca", "", "host:port of the mesh's CA, where its pods cannot be reached by their addresses; in a running cluster")
 	flags.StringArrayVar(&o.only, "only", nil, "namespace to verify, where not all that are governed; repeatable")
 	flags.Var(each(&o.ports, portRange), "ports", "TCP port to try on every pod beside those that something names, or a range such as 1-65535; repeatable. Only what listens is told")
+	flags.BoolVar(&o.job, "job", false, "open the connections from a pod of a Job that is made for it, followed, and removed")
+	flags.StringVar(&o.image, "image", "", "image of palisade for --job (default that of the Deployment palisade)")
+	flags.Var(checked(&o.home, defaultHome, name), "palisade-namespace", "namespace of palisade, for --job")
+	flags.BoolVar(&o.relay, "relay", false, "write the report for whoever follows the log of the pod")
+	_ = flags.MarkHidden("relay") // it is there
 	flags.BoolVar(&o.store, "store", false, "keep the outcome in the cluster as MTLSReports, by which rollouts go")
 	flags.BoolVar(&o.requests, "requests", false, "allow an OPTIONS * request, which shows authorization where it is judged by request")
 	flags.StringVar(&o.before, "before", "", "report of an earlier run (JSON): its certificates are remembered, and what changed is shown")
@@ -105,10 +115,10 @@ func (o *verifyOptions) check() error {
 		return errors.New("--rate must not be below zero")
 	case o.targets != "" && (len(o.files) > 0 || o.asked()):
 		return errors.New("--targets stands in place of -f and of a cluster")
-	case !o.direct && o.output != "targets":
-		return errors.New("say from where to try: --direct opens the connections from here (-o targets tries nothing, and writes what would be tried)")
+	case !o.direct && !o.job && o.output != "targets":
+		return errors.New("say from where to try: --direct opens the connections from here, --job from a pod in the cluster (-o targets tries nothing, and writes what would be tried)")
 	}
-	return o.checkLive()
+	return errors.Join(o.checkLive(), o.checkJob())
 }
 
 func (o *verifyOptions) run(ctx context.Context, s streams) error {
@@ -120,14 +130,7 @@ func (o *verifyOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	if o.live() {
-		r, err := o.tryLive(ctx, s, before)
-		if r != nil {
-			err = errors.Join(err, o.write(s, r))
-		}
-		if err != nil {
-			return err
-		}
-		return o.verdict(r)
+		return o.runLive(ctx, s, before)
 	}
 	t, folder, err := o.wanted(ctx, s)
 	if err != nil {

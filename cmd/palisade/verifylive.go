@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,12 +34,33 @@ func (o *verifyOptions) checkLive() error {
 	if o.live() {
 		return nil
 	}
-	for flag, set := range map[string]bool{"--store": o.store, "--callers": o.callers, "--ca": o.ca != ""} {
+	for flag, set := range map[string]bool{"--store": o.store, "--callers": o.callers, "--ca": o.ca != "", "--job": o.job} {
 		if set {
 			return fmt.Errorf("%s is for a running cluster", flag)
 		}
 	}
 	return nil
+}
+
+// runLive verifies a running cluster, from here or from a pod in it, and shows what came of it.
+func (o *verifyOptions) runLive(ctx context.Context, s streams, before *verify.Report) error {
+	var r *verify.Report
+	var err error
+	if o.job {
+		r, err = o.runJob(ctx, s)
+	} else {
+		r, err = o.tryLive(ctx, s, before)
+	}
+	switch {
+	case r == nil:
+		return err
+	case o.relay:
+		return errors.Join(err, relayed(s.out, r))
+	}
+	if err := errors.Join(err, o.write(s, r)); err != nil {
+		return err
+	}
+	return o.verdict(r)
 }
 
 // tryLive verifies the mesh of a running cluster, by roots and certificates of its own.
@@ -62,7 +84,7 @@ func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.R
 	if err != nil {
 		return nil, err
 	}
-	g, err := o.given(ctx, config, m)
+	g, err := o.start(ctx, config, m)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +98,8 @@ func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.R
 	return verified, err
 }
 
-// given puts together what a verification starts from: of the cluster, and of flags.
-func (o *verifyOptions) given(ctx context.Context, config *rest.Config, m *model.Model) (*live.Given, error) {
+// start puts together what a verification starts from: of the cluster, and of flags.
+func (o *verifyOptions) start(ctx context.Context, config *rest.Config, m *model.Model) (*live.Given, error) {
 	secrets, err := cluster.Certificates(ctx, config, engine.AuthoritySecrets(m))
 	if err != nil {
 		return nil, err
@@ -115,20 +137,26 @@ func (o *verifyOptions) given(ctx context.Context, config *rest.Config, m *model
 
 func (o *verifyOptions) showProgress(s streams, g *live.Given) {
 	shown := newProgress(s.err)
-	if shown.out == nil {
+	if shown.out == nil && !o.relay {
 		return
+	}
+	tell := shown.tell
+	if o.relay {
+		tell = func(text string) {
+			_, _ = fmt.Fprintln(s.out, relayProgress+strings.TrimPrefix(text, "trying ports: "))
+		} // a line for the eye
 	}
 	var planned, last atomic.Int64
 	g.Planned = func(ports int) {
 		planned.Store(int64(ports))
-		shown.tell(fmt.Sprintf("trying %d ports", ports))
+		tell(fmt.Sprintf("trying ports: 0 of %d", ports))
 	}
 	g.Probing.Progress = func(done int) {
 		total := planned.Load()
 		if step := int64(done) * 100 / max(total, 1); last.Swap(step) != step {
 			o.telling.Lock()
 			defer o.telling.Unlock()
-			shown.tell(fmt.Sprintf("trying ports: %d of %d", done, total))
+			tell(fmt.Sprintf("trying ports: %d of %d", done, total))
 			if int64(done) == total {
 				shown.end()
 			}

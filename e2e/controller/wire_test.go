@@ -12,8 +12,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,7 +31,10 @@ import (
 	istiov1alpha1 "istio.io/api/security/v1alpha1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"floe.dev/palisade/model"
 	"floe.dev/palisade/verify"
@@ -386,4 +393,103 @@ func TestAProberMayPlayNobodyElse(t *testing.T) {
 	r, code = l.verifies("--only", home)
 	require.Zero(t, code, "%s", told(r))
 	assert.Contains(t, strings.Join(r.Results[0].Untested, "\n"), "probes have no service account")
+}
+
+// node stands in for the Job controller and a kubelet: of every Job it makes a pod, runs its arguments as a process of
+// this machine, and shows its log to the API server.
+type node struct {
+	l    *lab
+	lock sync.Mutex
+	logs map[string]*lockedBuffer
+	args [][]string
+}
+
+var jobKind = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+
+func (l *lab) node(namespace string) *node {
+	l.Helper()
+	n := &node{l: l, logs: map[string]*lockedBuffer{}}
+	kubelet := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.lock.Lock()
+		log := n.logs[strings.Split(r.URL.Path, "/")[3]] // /containerLogs/namespace/pod/container
+		n.lock.Unlock()
+		_, _ = io.WriteString(w, log.String())
+	}))
+	l.Cleanup(kubelet.Close)
+	_, port, err := net.SplitHostPort(kubelet.Listener.Addr().String())
+	require.NoError(l, err)
+	l.apply("apiVersion: v1\nkind: Node\nmetadata: {name: node}")
+	nodes := schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	l.patch(nodes, "", "node", `{"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}], "daemonEndpoints": {"kubeletEndpoint": {"Port": `+port+`}}}}`, "status")
+	l.Cleanup(func() { l.delete(nodes, "", "node") })
+	jobs, err := l.client.Resource(jobKind).Namespace(namespace).Watch(context.Background(), metav1.ListOptions{})
+	require.NoError(l, err)
+	l.Cleanup(jobs.Stop)
+	go func() {
+		for e := range jobs.ResultChan() {
+			if o, ok := e.Object.(*object); ok && e.Type == watch.Added {
+				n.run(o)
+			}
+		}
+	}()
+	return n
+}
+
+func (n *node) run(job *object) {
+	name := job.GetName() + "-pod"
+	template, _, _ := unstructured.NestedMap(job.Object, "spec", "template")
+	spec := template["spec"].(map[string]any)
+	spec["nodeName"] = "node"
+	delete(spec, "serviceAccountName")
+	pod := &object{Object: map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{
+		"name": name, "namespace": job.GetNamespace(), "labels": map[string]any{"batch.kubernetes.io/job-name": job.GetName()},
+	}, "spec": spec}}
+	containers := spec["containers"].([]any)
+	args, _, _ := unstructured.NestedStringSlice(containers[0].(map[string]any), "args")
+	log := &lockedBuffer{}
+	n.lock.Lock()
+	n.logs[name], n.args = log, append(n.args, args)
+	n.lock.Unlock()
+	command := exec.Command(binary, args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+plane.Kubeconfig)
+	command.Stdout, command.Stderr = log, log
+	_ = command.Run() // how it ended is in its log
+	if _, err := n.l.client.Resource(podKind).Namespace(job.GetNamespace()).Create(context.Background(), pod, metav1.CreateOptions{}); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "the stand-in of a kubelet:", err)
+		return
+	}
+	status := []byte(`{"status": {"phase": "Succeeded", "containerStatuses": [{"name": "palisade", "image": "i", "imageID": "i", "containerID": "c://1", "state": {"terminated": {"exitCode": 0, "containerID": "c://1"}}}]}}`)
+	_, _ = n.l.client.Resource(podKind).Namespace(job.GetNamespace()).Patch(context.Background(), name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
+}
+
+func TestALaptopVerifiesByAJobThatIsGoneAfterwards(t *testing.T) {
+	l := newLab(t)
+	home, _ := l.meshed()
+	l.apply(strings.Replace(plain, "podSecurity: {enforce: baseline}", "mesh: {mtls: Strict}", 1))
+	system := l.namespace("system")
+	n := l.node(system)
+	job := []string{"verify", "--job", "--kubeconfig", plane.Kubeconfig, "--palisade-namespace", system, "--mesh", "istio", "-o", "json", "--timeout", "1s", "--attempts", "1",
+		"--prober", "istio-system/" + l.name + "-prober", "--only", home}
+	run := func(args ...string) (string, string, int) {
+		command := exec.Command(binary, append(slices.Clone(job), args...)...)
+		var out, problems strings.Builder
+		command.Stdout, command.Stderr = &out, &problems
+		_ = command.Run() // its exit code tells
+		return out.String(), problems.String(), command.ProcessState.ExitCode()
+	}
+	_, problems, code := run()
+	assert.Equal(t, 2, code)
+	assert.Contains(t, problems, "give it as --image")
+
+	out, problems, code := run("--image", "registry.example/palisade:1")
+	require.Zero(t, code, problems)
+	var r verify.Report
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	assert.Equal(t, 1, r.Summary.Pass, told(&r))
+	assert.Contains(t, n.args[0], "--relay")
+	assert.Empty(t, l.names(jobKind, system), "the Job is removed")
+
+	_, problems, code = run("--image", "registry.example/palisade:1", "--trust-domain", "Not A Domain")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, problems, "trust-domain")
 }
