@@ -285,6 +285,7 @@ func (w *world) verify(bundle []byte, p *pair) error {
 // roundsVariable says how many worlds are made, in place of the sample.
 const roundsVariable = "PALISADE_ROTATION_WORLDS"
 
+// Features: C7.
 func TestNoRequestFailsWhateverHappensWhileTheCertificateIsRenewed(t *testing.T) {
 	rounds := 12
 	if text := os.Getenv(roundsVariable); text != "" {

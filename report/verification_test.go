@@ -42,6 +42,7 @@ func golden(t *testing.T, name string, got []byte) {
 	assert.Equal(t, string(want), string(got))
 }
 
+// Features: D8.
 func TestVerificationIsToldInEveryForm(t *testing.T) {
 	r := demo(t)
 	golden(t, "report.txt", report.VerificationText(r, nil))
@@ -136,6 +137,8 @@ func TestFormsForPeopleAreBoundedAtTenThousandPods(t *testing.T) {
 }
 
 // What is broken between two namespaces is not hidden by what holds there.
+//
+// Features: D6.
 func TestThePictureShowsTheWorstOfAPair(t *testing.T) {
 	svg := string(report.VerificationSVG(big(300, 2)))
 	assert.Contains(t, svg, "marker-end:url(#wire-broken)")

@@ -95,6 +95,7 @@ func value[T any](t *testing.T, b *browsed, expression string) T {
 
 const shownPorts = `Array.from(document.querySelectorAll('details.port')).filter(e => e.checkVisibility()).map(e => e.querySelector('.name').textContent)`
 
+// Features: C2, D8.
 func TestThePageWorksInABrowser(t *testing.T) {
 	b := browse(t)
 	assert.Len(t, value[[]string](t, b, shownPorts), 11)

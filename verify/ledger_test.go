@@ -69,6 +69,7 @@ func TestZtunnelCountsFromTheCertificatesOwnBeginning(t *testing.T) {
 	assert.Equal(t, from, until)
 }
 
+// Features: C4.
 func TestRenewalShowsByAnotherSerial(t *testing.T) {
 	l := sighted(Ledger{}, Sidecar, noon, leafAt(Sidecar, "1", noon, 24*time.Hour))
 	require.Len(t, l.Entries, 1)
@@ -106,6 +107,7 @@ func TestLedgersAreBounded(t *testing.T) {
 	assert.Empty(t, later.Entries, "and not for ever")
 }
 
+// Features: C5.
 func TestALeafStallsWhereAReplacedIssuerSignsIt(t *testing.T) {
 	replaced := noon
 	a := &Authority{Issuer: &Certificate{KeyID: "new", NotBefore: noon.Add(-time.Hour)}, IssuerSince: replaced}
@@ -161,6 +163,8 @@ func leavesOf(roots ...string) Ledger {
 }
 
 // The steps of a rotation in their order, and what goes wrong where one is taken too early.
+//
+// Features: C6, C3.
 func TestTheRotationOfARootHasAStageForEveryStep(t *testing.T) {
 	old, fresh := root("old", "k1", -1000*time.Hour), root("new", "k2", -time.Hour)
 	renewed := root("renewed", "k1", -time.Hour) // Istio's self-signed root keeps its key

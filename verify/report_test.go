@@ -95,6 +95,7 @@ func TestFaultsBecomeFindings(t *testing.T) {
 	}
 }
 
+// Features: C1, C2.
 func TestCertificatesOutOfTheirTimeBecomeFindings(t *testing.T) {
 	r := run(noon.Add(13*time.Hour), nil, nil)
 	assert.Equal(t, []string{"warning CertificateOverdue"}, codes(r), "due by half past twelve hours, and a little")
@@ -123,6 +124,7 @@ func TestCertificatesOutOfTheirTimeBecomeFindings(t *testing.T) {
 	}, codes(r))
 }
 
+// Features: D8.
 func TestChangesAreToldByWorkload(t *testing.T) {
 	before := run(noon, nil, nil)
 	after := run(noon.Add(time.Hour), before, func(pod int, e *Expectation, seen *Observed) {
@@ -171,6 +173,7 @@ func TestRenewedCertificatesAreCounted(t *testing.T) {
 	}
 }
 
+// Features: D8.
 func TestReportsAreReadBackAsTheyWere(t *testing.T) {
 	r := run(noon.Add(time.Hour), run(noon, nil, nil), func(pod int, _ *Expectation, seen *Observed) {
 		if pod == 1 {

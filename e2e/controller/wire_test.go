@@ -313,6 +313,7 @@ func TestAVerificationThatIsStoredTakesTheRolloutFurtherAndOneThatFailsTakesItBa
 	assert.Contains(t, c.log.String(), "failed (Deployment "+home+"/cart) (VerificationRed); MTLS is Permissive again")
 }
 
+// Features: D4, D7.
 func TestTheControllerVerifiesWhatWaitsForIt(t *testing.T) {
 	l := newLab(t)
 	home, mesh := l.meshed()
@@ -353,6 +354,7 @@ func TestTheControllerVerifiesWhatWaitsForIt(t *testing.T) {
 	})
 }
 
+// Features: D5.
 func TestAListenerThatNothingDeclaresIsFound(t *testing.T) {
 	l := newLab(t)
 	home, mesh := l.meshed()
@@ -462,6 +464,7 @@ func (n *node) run(job *object) {
 	_, _ = n.l.client.Resource(podKind).Namespace(job.GetNamespace()).Patch(context.Background(), name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
 }
 
+// Features: D7.
 func TestALaptopVerifiesByAJobThatIsGoneAfterwards(t *testing.T) {
 	l := newLab(t)
 	home, _ := l.meshed()

@@ -227,6 +227,8 @@ var waysOf = map[model.MeshKind][]verify.Way{
 }
 
 // Every probe against every mode with every fault: what it must come to, and by which clients.
+//
+// Features: D1, D2, D3, D4.
 func TestEveryModeAndFaultComesToItsVerdict(t *testing.T) {
 	t.Parallel()
 	for mesh, ways := range waysOf {

@@ -165,6 +165,7 @@ func TestWithoutCredentialsOrRootsNothingPasses(t *testing.T) {
 	assert.Equal(t, verify.Inconclusive, tried(t, l, o)[0].Verdict)
 }
 
+// Features: D6.
 func TestWhatHandshakesShowIsKept(t *testing.T) {
 	t.Parallel()
 	l := start(t, model.MeshIstio, lab.Spec{Way: verify.Sidecar, Mode: lab.Strict, App: lab.HTTP})
@@ -187,6 +188,8 @@ func TestWhatHandshakesShowIsKept(t *testing.T) {
 }
 
 // Renewal shows from one run to the next, and a proxy that never renews is found.
+//
+// Features: C2, C4.
 func TestTheLedgerSeesRenewalOnTheWire(t *testing.T) {
 	t.Parallel()
 	l := start(t, model.MeshIstio,

@@ -183,6 +183,8 @@ func (s *server) try(t *testing.T, l *lab.Lab) verify.Result {
 
 // Servers of other hands come to the verdicts of the stand-ins: they hold where
 // they verify their clients, and are found where they do not.
+//
+// Features: D1, D2, D3.
 func TestServersOfOtherHandsComeToTheSameVerdicts(t *testing.T) {
 	t.Parallel()
 	l := start(t, model.MeshIstio, lab.Spec{Way: verify.Direct, Mode: lab.Disabled, App: lab.Silent})
