@@ -8,6 +8,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -31,6 +32,22 @@ func Certificates(ctx context.Context, config *rest.Config, secrets []model.Ref)
 		bundles[i] = s.bundle(ctx, ref)
 	}
 	return bundles, ctx.Err()
+}
+
+// PodGone tells of single pods whether they are there no longer, or are going. What cannot be asked counts as there.
+func PodGone(ctx context.Context, config *rest.Config) (func(namespace, name string) bool, error) {
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	pods := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
+	return func(namespace, name string) bool {
+		pod, err := pods.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return apierrors.IsNotFound(err)
+		}
+		return pod.GetDeletionTimestamp() != nil
+	}, nil
 }
 
 // written is when an object was last written to, other than its status.

@@ -501,6 +501,21 @@ func (w *World) lacks(gk schema.GroupKind) string {
 	return fmt.Sprintf("the cluster does not serve %s; install palisade's CustomResourceDefinitions (deploy/crds)", gk)
 }
 
+// HasPod tells whether a pod is there, and is not going.
+func (w *World) HasPod(namespace, name string) bool {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	for _, k := range w.watched {
+		if k.kind != "Pod" || k.Group != "" {
+			continue
+		}
+		o, found, err := k.informer.GetStore().GetByKey(namespace + "/" + name)
+		e, ok := o.(*entry)
+		return err == nil && found && ok && e.DeletionTimestamp == nil
+	}
+	return false
+}
+
 // Undefined says why one of palisade's own kinds ("trafficrules") is not there to stay, by asking the cluster; empty where it is.
 func (w *World) Undefined(ctx context.Context, resource string) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)

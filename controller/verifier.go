@@ -34,8 +34,6 @@ const (
 	lull = 5 * time.Second
 	// retryFirst is how long one is left alone that did not hold; it doubles, up to Verification.Every.
 	retryFirst = 15 * time.Second
-	// longest is how long one verification may take.
-	longest = 10 * time.Minute
 	// proberRate and proberWidth keep a verification from being felt: connections in a second, and ports at a time.
 	proberRate  = 100
 	proberWidth = 32
@@ -118,7 +116,7 @@ func (v *verifier) due(now time.Time) (namespaces []string, due bool) {
 
 // run verifies once.
 func (v *verifier) run(ctx context.Context, namespaces []string) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, max(v.options.Every, 10*time.Minute))
 	defer cancel()
 	began := v.g.now()
 	snapshot := v.g.look(0)
@@ -126,7 +124,10 @@ func (v *verifier) run(ctx context.Context, namespaces []string) {
 	if len(namespaces) == 0 {
 		v.full = began
 	}
-	if m.Cluster.Mesh.Kind == model.MeshNone || ctx.Err() != nil {
+	for _, name := range namespaces { // also where nothing comes of it
+		v.tried[name] = retry{at: began.Add(v.options.Every), wait: v.tried[name].wait}
+	}
+	if m.Cluster.Mesh.Kind == model.MeshNone {
 		return
 	}
 	r := live.Run(ctx, v.given(m, namespaces, began))
@@ -146,6 +147,8 @@ func (v *verifier) given(m *model.Model, namespaces []string, looked time.Time) 
 	authority := engine.AuthorityOf(m, nil)
 	g := &live.Given{
 		Model: m, Looked: looked, Roots: authority.Roots, Authority: authority.Known, Namespaces: namespaces, CA: v.options.CA,
+		Within:  v.options.Every / 2,
+		Gone:    func(namespace, pod string) bool { return !v.g.world.HasPod(namespace, pod) },
 		Before:  &verify.Report{Ledger: v.seen},
 		Probing: probe.Options{Concurrency: proberWidth, Rate: proberRate},
 	}

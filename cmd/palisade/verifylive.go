@@ -89,6 +89,9 @@ func (o *verifyOptions) tryLive(ctx context.Context, s streams, before *verify.R
 		return nil, err
 	}
 	g.Before, g.Looked = before, looked
+	if g.Gone, err = cluster.PodGone(ctx, config); err != nil {
+		return nil, err
+	}
 	o.showProgress(s, g)
 	defer debug.SetGCPercent(debug.SetGCPercent(sweepGC))
 	verified := live.Run(ctx, g)

@@ -50,6 +50,10 @@ type Given struct {
 	Before   *verify.Report
 	// Probing says how the sweep is made; what is said here already does not count there.
 	Probing probe.Options
+	// Within is how long the sweep should take at most: it is made wider and faster than Probing says where it would take longer. 0 does not matter.
+	Within time.Duration
+	// Gone tells whether a pod is there no longer, or is going: what was seen of it then tells nothing. It may be nil.
+	Gone func(namespace, pod string) bool
 	// Planned is told how many ports will be tried; it may be nil.
 	Planned func(ports int)
 }
@@ -69,11 +73,62 @@ func Run(ctx context.Context, g *Given) *verify.Report {
 	}
 	o := g.Probing
 	o.Mesh, o.Trust, o.Credentials, o.Requests = mesh.Kind, verify.NewTrust(g.Roots), w, g.Requests
+	hurry(&o, expectations, g.Within)
 	sweep := probe.Run(ctx, expectations, o)
+	seen := sweep.Seen
+	if g.Gone != nil {
+		expectations, seen = remaining(expectations, seen, g.Gone)
+	}
 	return verify.NewReport(&verify.Run{
 		Started: g.Looked, Finished: time.Now(), Mesh: mesh.Kind, TrustDomain: mesh.TrustDomain,
-		Expectations: expectations, Namespaces: namespaces, Seen: sweep.Seen, Choice: sweep.Choice, Authority: g.Authority, Before: g.Before,
+		Expectations: expectations, Namespaces: namespaces, Seen: seen, Choice: sweep.Choice, Authority: g.Authority, Before: g.Before,
 	})
+}
+
+const (
+	// widest is how many ports are tried at the same time at most, and perPort what one takes, with all clients.
+	widest  = 512
+	perPort = 2 * time.Second
+)
+
+// hurry makes a sweep wider and faster where it would not end in time.
+func hurry(o *probe.Options, expectations []verify.Expectation, within time.Duration) {
+	if within <= 0 {
+		return
+	}
+	checks := 0
+	for i := range expectations {
+		checks += len(expectations[i].Checks)
+	}
+	if o.Rate > 0 {
+		o.Rate = max(o.Rate, float64(checks)/within.Seconds())
+	}
+	o.Concurrency = max(o.Concurrency, min(widest, int(time.Duration(len(expectations))*perPort/within)))
+}
+
+// remaining leaves out what did not pass of pods that are gone by now.
+func remaining(expectations []verify.Expectation, seen []verify.Observed, gone func(namespace, pod string) bool) ([]verify.Expectation, []verify.Observed) {
+	var kept []verify.Expectation
+	var left []verify.Observed
+	known := map[[2]string]bool{}
+	for i := range expectations {
+		e := &expectations[i]
+		if e.Pod != "" {
+			if r := verify.Judge(e, &seen[i]); r.Verdict == verify.Inconclusive || r.Verdict == verify.Fail {
+				pod := [2]string{e.Workload.Namespace, e.Pod}
+				is, asked := known[pod]
+				if !asked {
+					is = gone(pod[0], pod[1])
+					known[pod] = is
+				}
+				if is {
+					continue
+				}
+			}
+		}
+		kept, left = append(kept, *e), append(left, seen[i])
+	}
+	return kept, left
 }
 
 // wardrobe holds the certificates that probes wear, each got once.
