@@ -42,7 +42,7 @@ test-linkerd: ## hold the client of Linkerd's CA to Linkerd's own identity servi
 	go -C difftest/linkerd test -count=1 -v ./...
 
 test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built from source when first needed (minutes)
-	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v ./...
+	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v -timeout 25m ./...
 
 test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Helm, promtool and the types of Grafana
 	$(CHARTENV) go test -count=1 -v ./deploy
@@ -84,6 +84,7 @@ verify: generate lint ## check that generated files, go.mod and style are as com
 	go -C difftest/istio mod tidy -diff
 	go -C difftest/linkerd mod tidy -diff
 	go -C difftest/zgrab2 mod tidy -diff
+	go -C e2e mod tidy -diff
 
 ci: ## run what the continuous integration runs
 	.ci/run

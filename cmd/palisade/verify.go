@@ -118,7 +118,10 @@ func (o *verifyOptions) check() error {
 	case !o.direct && !o.job && o.output != "targets":
 		return errors.New("say from where to try: --direct opens the connections from here, --job from a pod in the cluster (-o targets tries nothing, and writes what would be tried)")
 	}
-	return errors.Join(o.checkLive(), o.checkJob())
+	if err := o.checkJob(); err != nil {
+		return err
+	}
+	return o.checkLive()
 }
 
 func (o *verifyOptions) run(ctx context.Context, s streams) error {
