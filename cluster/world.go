@@ -518,7 +518,7 @@ func (w *World) HasPod(namespace, name string) bool {
 
 // Undefined says why one of palisade's own kinds ("trafficrules") is not there to stay, by asking the cluster; empty where it is.
 func (w *World) Undefined(ctx context.Context, resource string) string {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	name := resource + "." + v1alpha1.GroupVersion.Group
 	definition, err := w.client.Resource(definitions).Get(ctx, name, metav1.GetOptions{})
