@@ -211,6 +211,30 @@ func TestSARIFOfAnyTool(t *testing.T) {
 	assert.Equal(t, []Gap{{Code: "ScannerWarning", File: "codeql.sarif", Message: "codeql noted an error: Could not process 1 file."}}, r.Gaps)
 }
 
+// Trivy's SARIF of a folder names neither the folder nor, of some, the line.
+func TestSARIFOfAFolderBelongsToTheFolderOfTheJSON(t *testing.T) {
+	const log = `{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Trivy", "rules": [
+	  {"id": "DS-0002", "name": "Misconfiguration"}, {"id": "left-pad:GPL-3.0-only", "name": "License"}]}}, "results": [
+	  {"ruleId": "DS-0002", "ruleIndex": 0, "message": {"text": "Artifact: Dockerfile\nType: dockerfile\nVulnerability DS-0002\nSeverity: HIGH\nMessage: m\nLink: [DS-0002](x)"},
+	   "locations": [{"physicalLocation": {"artifactLocation": {"uri": "Dockerfile"}, "region": {"startLine": 1}}}]},
+	  {"ruleId": "left-pad:GPL-3.0-only", "ruleIndex": 1, "message": {"text": "Artifact: x\nLicense GPL-3.0-only\nPkgName: left-pad\n Classification: restricted\n Path: "}}]}]}`
+	const document = `{"SchemaVersion": 2, "ArtifactName": "services/a", "Results": [
+	  {"Target": "Dockerfile", "Class": "config", "Misconfigurations": [{"ID": "DS-0002", "Message": "m", "Severity": "HIGH", "Status": "FAIL"}]},
+	  {"Target": "x", "Class": "license", "Licenses": [{"Name": "GPL-3.0-only", "PkgName": "left-pad", "Severity": "HIGH"}]}]}`
+	var reports []*Report
+	for _, text := range []string{log, document} {
+		r, err := Read("x", []byte(text))
+		require.NoError(t, err)
+		require.Len(t, r.Findings, 2)
+		reports = append(reports, r)
+	}
+	merged := Merge(reports)
+	require.Len(t, merged, 2)
+	for _, f := range merged {
+		assert.Equal(t, "services/a", f.Artifact)
+	}
+}
+
 // What several flaws share is an advisory, and not a name of each.
 func TestAdvisoriesOverSeveralFlawsAreNotAliases(t *testing.T) {
 	text := `{"matches": [

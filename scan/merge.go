@@ -44,6 +44,7 @@ func compareRead(a, b Finding) int {
 
 // unite finds the artifacts that are the same: by a digest, or by name where one of them has no digest.
 func unite(all []Finding) {
+	adopt(all)
 	byID, byName := map[string]*artifact{}, map[string][]*artifact{}
 	join := func(a, b *artifact) {
 		if a, b = a.root(), b.root(); a != b {
@@ -86,6 +87,28 @@ func unite(all []Finding) {
 	}
 	for i := range all {
 		all[i].Artifact = all[i].of.root().name
+	}
+}
+
+// adopt gives what a scanner's SARIF found in a folder, which it does not name, the one folder that the same scanner's JSON names.
+func adopt(all []Finding) {
+	folders := map[string]map[string]*artifact{}
+	for i := range all {
+		if a, by := all[i].of, first(all[i].Scanners); a.name != "" && len(a.ids) == 0 {
+			if folders[by] == nil {
+				folders[by] = map[string]*artifact{}
+			}
+			folders[by][artifactName(a.name)] = a
+		}
+	}
+	for i := range all {
+		named := folders[first(all[i].Scanners)]
+		if a := all[i].of; a.name != "" || len(a.ids) > 0 || len(named) != 1 {
+			continue
+		}
+		for _, a := range named {
+			all[i].of = a
+		}
 	}
 }
 
@@ -218,14 +241,17 @@ func groups(all []Finding) [][]int {
 	return list
 }
 
-// meet tells whether two findings have a place in common. One without a place is anywhere in its artifact.
+// meet tells whether two findings have a place in common. One without a place is anywhere in its artifact,
+// and one without a line (Trivy's SARIF writes 1 for it) anywhere in its file.
 func meet(a, b *Finding) bool {
 	if len(a.Locations) == 0 || len(b.Locations) == 0 {
 		return true
 	}
 	byLine := a.Kind != Vulnerability && a.Kind != License
 	return slices.ContainsFunc(a.Locations, func(l Location) bool {
-		return slices.ContainsFunc(b.Locations, func(m Location) bool { return l.Path == m.Path && (!byLine || l.Line == m.Line) })
+		return slices.ContainsFunc(b.Locations, func(m Location) bool {
+			return l.Path == m.Path && (!byLine || l.Line == m.Line || l.Line == 0 || m.Line == 0)
+		})
 	})
 }
 

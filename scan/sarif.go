@@ -303,6 +303,8 @@ func (f *Finding) readTrivyMessage(run *sarifRun, rule *sarifRule, text string, 
 	for line := range strings.Lines(text) {
 		if key, value, found := strings.Cut(strings.TrimSpace(line), ": "); found && lines[key] == "" {
 			lines[key] = strings.TrimSpace(value)
+		} else if name, found := strings.CutPrefix(strings.TrimSpace(line), "License "); found {
+			lines["License"] = name
 		}
 	}
 	f.of = sarifImage(run.Properties)

@@ -115,7 +115,7 @@ func readTrivy(r *Report, text []byte) error {
 		r.Created = created
 	}
 	if len(t.Results) == 0 {
-		r.empty(fmt.Sprintf("Trivy found nothing in %q that it could look at: no packages, no configuration", t.ArtifactName))
+		r.empty(fmt.Sprintf("Trivy found nothing in %q that it could look at, no packages and no configuration; it writes the same after looking for secrets alone and finding none", t.ArtifactName))
 	}
 	a := t.Metadata.artifact(t.ArtifactName)
 	r.trivyEndOfLife(&t.Metadata, a, nil)
