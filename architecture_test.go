@@ -78,6 +78,9 @@ var table = []rule{
 	{path: "pss", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; what a mesh injects comes in the Model"},
 	{path: "manifest", floor: 1, ours: []string{"model"}, bans: pure, why: "objects as text"},
 
+	{path: "image", floor: 1, ours: []string{"model"}, bans: pure, why: "it judges what was read; image/source reads"},
+
+	{path: "image/source", floor: 2, ours: []string{"image"}, why: "it asks registries, and opens archives and folders"},
 	{path: "mesh", floor: 2, ours: []string{"model", "mesh/istio", "mesh/linkerd"}, bans: pure, why: "the one place that lists the dialects"},
 	{path: "verdict", floor: 2, ours: []string{"model"}, bans: pure, why: "it judges any objects, so it must not lean on the compilers of ours"},
 	{path: "verify", floor: 2, ours: []string{"model"}, bans: pure, why: "expectations come from the Model and not from the objects: a compile bug then shows"},
@@ -91,7 +94,7 @@ var table = []rule{
 	{path: "verify/issue", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe; what it yields fits probe.Credentials without knowing it"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "scan"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "scan", "image"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
@@ -113,7 +116,7 @@ var table = []rule{
 	{path: "cmd/lab", floor: 7, ours: []string{"model", "verify", "verify/lab"}, why: "for tests and the demo; stand-ins have no place in what is shipped"},
 	{
 		path: "cmd/palisade", floor: 8, why: "as controller",
-		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller", "scan"},
+		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller", "scan", "image", "image/source"},
 	},
 }
 

@@ -65,7 +65,7 @@ no whole report; 3 a report that does not say what it should, which wins over 1.
 	flags.Var(oneOf(&o.failOnUnfixed, "", "critical", "high", "medium", "low", "negligible", "never"), "fail-on-unfixed", "the same for flaws that have no fix yet (default the value of --fail-on)")
 	flags.BoolVar(&o.onlyFixed, "only-fixed", false, "flaws that have no fix yet never fail; the same as --fail-on-unfixed never")
 	flags.Var(oneOf(&o.unknown, "critical", "critical", "high", "medium", "low", "negligible"), "unknown-counts-as", "severity that an unknown one counts as")
-	flags.Var(each(&o.sources, source), "severity-source", "whose severity wins where it has one, such as nvd, ghsa, debian or trivy; repeatable, the first first. Without it the gravest that a scanner went by")
+	flags.Var(each(&o.sources, severitySource), "severity-source", "whose severity wins where it has one, such as nvd, ghsa, debian or trivy; repeatable, the first first. Without it the gravest that a scanner went by")
 	flags.StringVar(&o.ignore, "ignore", "", "ignore list: what may be there, why, and until when")
 	flags.BoolVar(&o.allowEmpty, "allow-empty", false, "let reports pass that looked at nothing, such as of an image FROM scratch")
 	flags.DurationVar(&o.maxAge, "max-age", 0, "refuse reports of scans longer ago than this, such as 24h (default any age)")
@@ -78,8 +78,8 @@ no whole report; 3 a report that does not say what it should, which wins over 1.
 
 var scanForms = []string{"text", "json", "sarif", "junit"}
 
-// source takes a word for a source of severities.
-func source(text string) error {
+// severitySource takes a word for a source of severities.
+func severitySource(text string) error {
 	if text == "" || strings.ContainsAny(text, " ,:") || strings.ToLower(text) != text {
 		return errors.New("must be one source in small letters, such as nvd, ghsa, redhat or grype")
 	}
