@@ -80,6 +80,9 @@ var table = []rule{
 
 	{path: "image", floor: 1, ours: []string{"model"}, bans: pure, why: "it judges what was read; image/source reads"},
 
+	{path: "falco", floor: 1, ours: []string{"model"}, bans: pure, why: "it understands events; falco/receiver takes them in"},
+	{path: "falco/receiver", floor: 2, ours: []string{"falco"}, why: "the door by which events come"},
+
 	{path: "image/source", floor: 2, ours: []string{"image"}, why: "it asks registries, and opens archives and folders"},
 	{path: "mesh", floor: 2, ours: []string{"model", "mesh/istio", "mesh/linkerd"}, bans: pure, why: "the one place that lists the dialects"},
 	{path: "verdict", floor: 2, ours: []string{"model"}, bans: pure, why: "it judges any objects, so it must not lean on the compilers of ours"},
