@@ -145,7 +145,8 @@ func (l *layout) index(text []byte, reference string, depth int) error {
 	}
 	for i := range index.Manifests {
 		d := &index.Manifests[i]
-		if attests(d) {
+		// Of the others a layout may hold no blobs: copying one platform of an index leaves the index as it is.
+		if attests(d) || !d.MediaType.IsIndex() && l.o.leavesOut(d.Platform) {
 			continue
 		}
 		document, err := l.blob(d.Digest)
@@ -155,7 +156,7 @@ func (l *layout) index(text []byte, reference string, depth int) error {
 		named := referenceOf(d.Annotations, reference)
 		if d.MediaType.IsIndex() {
 			err = l.index(document, named, depth+1)
-		} else if !l.o.leavesOut(d.Platform) {
+		} else {
 			err = l.manifest(d.Digest, document, named)
 		}
 		if err != nil {

@@ -217,6 +217,20 @@ func TestChangedBlobsAreRefused(t *testing.T) {
 	}
 }
 
+// Copying one platform of an index leaves the index as it is, without the blobs of the others.
+func TestOnePlatformOfASparseLayoutIsRead(t *testing.T) {
+	index := several(t)
+	m, err := index.IndexManifest()
+	require.NoError(t, err)
+	dir := folderWith(t, index)
+	require.NoError(t, os.Remove(filepath.Join(dir, "blobs", "sha256", m.Manifests[1].Digest.Hex)))
+	_, err = Read(t.Context(), dir, Options{})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	facts, err := Read(t.Context(), dir, Options{Platform: "linux/amd64"})
+	require.NoError(t, err)
+	assert.Equal(t, "linux/amd64=amd64", users(facts))
+}
+
 func TestLayoutsCannotLeadOutOfTheirFolder(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret.json")
 	require.NoError(t, os.WriteFile(outside, []byte(`{}`), 0o600))
