@@ -294,6 +294,71 @@ func TestMergingKeepsApartWhatIsNotTheSame(t *testing.T) {
 	assert.Equal(t, 1, count(at("a"), at()), "without a place it is anywhere")
 }
 
+// The groups are the closure of "has a place in common", however it is worked out.
+func TestGroupsAreTheClosureOfMeeting(t *testing.T) {
+	meet := func(a, b Finding) bool {
+		if len(a.Locations) == 0 || len(b.Locations) == 0 {
+			return true
+		}
+		for _, l := range a.Locations {
+			for _, m := range b.Locations {
+				if l.Path == m.Path && (a.Kind == Vulnerability || l.Line == m.Line || l.Line == 0 || m.Line == 0) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for round := range 500 {
+		kind := []Kind{Vulnerability, Misconfiguration}[round%2]
+		var all []Finding
+		var alike []int
+		for i := range 1 + random.IntN(8) {
+			f := Finding{Kind: kind}
+			for range random.IntN(3) + random.IntN(20)/20 {
+				f.Locations = append(f.Locations, Location{Path: string(rune('a' + random.IntN(6))), Line: random.IntN(3)})
+			}
+			all, alike = append(all, f), append(alike, i)
+		}
+		same := make([]int, len(all)) // the least of those that it is the same as
+		for i := range same {
+			same[i] = i
+		}
+		for range all {
+			for i := range all {
+				for k := range all {
+					if meet(all[i], all[k]) {
+						same[i] = min(same[i], same[k])
+					}
+				}
+			}
+		}
+		got := make([]int, len(all))
+		for _, group := range byPlace(all, alike) {
+			for _, i := range group {
+				got[i] = group[0]
+			}
+		}
+		require.Equal(t, same, got, "%+v", all)
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	a := &artifact{name: "image:1", ids: []string{"sha256:1"}}
+	r := &Report{File: "r", Format: trivy}
+	for i := range 20000 {
+		r.Findings = append(r.Findings, Finding{
+			Kind: Vulnerability, ID: fmt.Sprintf("CVE-2026-%d", 1000+i%5000), Package: fmt.Sprintf("p-%d", i%100), Version: "1", of: a, Scanners: []string{trivy},
+			Locations: []Location{{Path: fmt.Sprintf("app/%d", i)}}, Ratings: []Rating{{Scanner: trivy, Severity: High, Chosen: true}},
+		})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Judge([]*Report{r}, nil, defaults())
+	}
+}
+
 func TestFingerprintsStayTheSame(t *testing.T) {
 	of := func(change func(*Finding)) string {
 		f := Finding{Kind: Vulnerability, ID: "CVE-2026-1", Package: "p", Version: "1", Artifact: "r.example.com:5000/a:1@sha256:b", Locations: []Location{{Path: "x", Line: 3}}, Severity: Low}

@@ -214,45 +214,69 @@ func versionKey(version string) string { return goVersion.ReplaceAllString(versi
 
 // groups partitions findings into those that are the same, in the order in which the first of each appears.
 func groups(all []Finding) [][]int {
-	alike := map[sameness][][]int{}
+	alike := map[sameness][]int{}
 	var order []sameness
 	for i := range all {
 		key := all[i].sameness()
 		if _, seen := alike[key]; !seen {
 			order = append(order, key)
 		}
-		// Join every group with a place in common, for this one may be what they have in common.
-		joined := []int{i}
-		var apart [][]int
-		for _, group := range alike[key] {
-			if slices.ContainsFunc(group, func(k int) bool { return meet(&all[k], &all[i]) }) {
-				joined = append(joined, group...)
-			} else {
-				apart = append(apart, group)
-			}
-		}
-		slices.Sort(joined)
-		alike[key] = append(apart, joined)
+		alike[key] = append(alike[key], i)
 	}
 	var list [][]int
 	for _, key := range order {
-		list = append(list, alike[key]...)
+		list = append(list, byPlace(all, alike[key])...)
 	}
 	return list
 }
 
-// meet tells whether two findings have a place in common. One without a place is anywhere in its artifact,
-// and one without a line (Trivy's SARIF writes 1 for it) anywhere in its file.
-func meet(a, b *Finding) bool {
-	if len(a.Locations) == 0 || len(b.Locations) == 0 {
-		return true
+// byPlace partitions findings that are alike into those with a place in common, by
+// way of others as well. One without a place is anywhere in its artifact, and so joins all.
+func byPlace(all []Finding, alike []int) [][]int {
+	if len(alike) == 1 || slices.ContainsFunc(alike, func(i int) bool { return len(all[i].Locations) == 0 }) {
+		return [][]int{alike}
 	}
-	byLine := a.Kind != Vulnerability && a.Kind != License
-	return slices.ContainsFunc(a.Locations, func(l Location) bool {
-		return slices.ContainsFunc(b.Locations, func(m Location) bool {
-			return l.Path == m.Path && (!byLine || l.Line == m.Line || l.Line == 0 || m.Line == 0)
-		})
-	})
+	lineless := map[string]bool{}
+	for _, i := range alike {
+		for _, l := range all[i].Locations {
+			lineless[l.Path] = lineless[l.Path] || l.Line == 0 || all[i].Kind == Vulnerability || all[i].Kind == License
+		}
+	}
+	// A forest over the places of the list: each leads to one that it is the same as, in the end to one that leads to itself.
+	parent := make([]int, len(alike))
+	var root func(int) int
+	root = func(k int) int {
+		if parent[k] != k {
+			parent[k] = root(parent[k])
+		}
+		return parent[k]
+	}
+	firstAt := map[Location]int{}
+	for k, i := range alike {
+		parent[k] = k
+		for _, l := range all[i].Locations {
+			if lineless[l.Path] {
+				l.Line = 0 // one without a line (Trivy's SARIF writes 1 for it) is anywhere in its file
+			}
+			if other, taken := firstAt[l]; !taken {
+				firstAt[l] = k
+			} else if a, b := root(other), root(k); a != b {
+				parent[max(a, b)] = min(a, b)
+			}
+		}
+	}
+	at := map[int]int{}
+	var list [][]int
+	for k, i := range alike {
+		group, seen := at[root(k)]
+		if !seen {
+			group = len(list)
+			at[root(k)] = group
+			list = append(list, nil)
+		}
+		list[group] = append(list[group], i)
+	}
+	return list
 }
 
 // mergeOne makes one finding of those at some places of a list.
