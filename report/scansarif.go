@@ -100,12 +100,12 @@ func scanResult(f *scan.Finding, rule int) *sarif.Result {
 	return r.WithPartialFingerprints(map[string]string{"palisade/v1": f.Fingerprint})
 }
 
-// scanPlaces are the locations, or the name of the image as a path: viewers want a file.
+// scanPlaces are the locations, or the name of the image as a path, without its tag: viewers want a file, and the same one tomorrow.
 func scanPlaces(f *scan.Finding) []scan.Location {
 	if len(f.Locations) > 0 {
 		return f.Locations
 	}
-	return []scan.Location{{Path: cmp.Or(f.Artifact, ".")}}
+	return []scan.Location{{Path: cmp.Or(scan.Repository(f.Artifact), ".")}}
 }
 
 func scanLevel(s scan.Severity) string {

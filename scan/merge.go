@@ -346,13 +346,13 @@ func (f *Finding) fingerprint() string {
 	if len(f.Locations) > 0 {
 		place = f.Locations[0].Path
 	}
-	parts := []string{string(f.Kind), strings.ToUpper(f.ID), repository(f.Artifact), f.packageKey(), versionKey(f.Version), place, f.detail}
+	parts := []string{string(f.Kind), strings.ToUpper(f.ID), Repository(f.Artifact), f.packageKey(), versionKey(f.Version), place, f.detail}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// repository takes tag and digest off the name of an image.
-func repository(name string) string {
+// Repository takes tag and digest off the name of an image.
+func Repository(name string) string {
 	name, _, _ = strings.Cut(name, "@")
 	if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
 		name = name[:colon]

@@ -73,6 +73,15 @@ func TestOlderClusterReportsHaveOneObjectOfMetadata(t *testing.T) {
 	assert.Equal(t, EndOfLife, found[0].Kind)
 }
 
+func TestOlderClusterReportsHaveListsByKind(t *testing.T) {
+	text := `{"ClusterName": "c", "Vulnerabilities": [{"Namespace": "a", "Kind": "Pod", "Name": "b", "Results": [{"Target": "img (debian 12)", "Class": "os-pkgs", "Vulnerabilities": [{"VulnerabilityID": "CVE-2026-1", "PkgName": "p", "Severity": "HIGH"}]}]}],
+	  "Misconfigurations": [{"Namespace": "a", "Kind": "Pod", "Name": "b", "Results": [{"Target": "Pod/b", "Class": "config", "Misconfigurations": [{"ID": "KSV-0014", "Severity": "HIGH", "Status": "FAIL"}]}]}]}`
+	r, err := Read("x", []byte(text))
+	require.NoError(t, err)
+	assert.Len(t, Judge([]*Report{r}, nil, defaults()).Findings, 2)
+	assert.Empty(t, r.Gaps)
+}
+
 const header = "apiVersion: palisade.floe.dev/v1alpha1\nkind: ScanIgnoreList\nignore:\n"
 
 func TestIgnoreListsMustSayWhyAndUntilWhen(t *testing.T) {

@@ -24,8 +24,8 @@ type (
 	trivyCluster struct {
 		ClusterName string
 		Resources   []trivyResource
-		// Findings are what a consolidated report has in their place.
-		Findings []trivyResource
+		// Findings are what a consolidated report has in their place, and the others what older versions had.
+		Findings, Vulnerabilities, Misconfigurations []trivyResource
 	}
 	trivyResource struct {
 		Namespace, Kind, Name string
@@ -132,7 +132,7 @@ func readTrivyCluster(r *Report, text []byte) error {
 		return err
 	}
 	r.Format, r.Scanners = "trivy-k8s", []string{trivy}
-	resources := slices.Concat(t.Resources, t.Findings)
+	resources := slices.Concat(t.Resources, t.Findings, t.Vulnerabilities, t.Misconfigurations)
 	if len(resources) == 0 {
 		r.empty(fmt.Sprintf("Trivy looked at nothing in the cluster %q", t.ClusterName))
 	}
