@@ -69,9 +69,9 @@ func TestSARIFOfTheGateIsReadBack(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &log))
 	seen := map[string]bool{}
 	for _, result := range log.Runs[0].Results {
-		print := result.PartialFingerprints["palisade/v1"]
-		assert.False(t, seen[print], "two results have one fingerprint")
-		seen[print] = true
+		mark := result.PartialFingerprints["palisade/v1"]
+		assert.False(t, seen[mark], "two results have one fingerprint")
+		seen[mark] = true
 		require.NotEmpty(t, result.Locations)
 		assert.NotContains(t, result.Locations[0].PhysicalLocation.ArtifactLocation.URI, ":1.4", "the tag is not part of the place")
 	}

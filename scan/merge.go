@@ -242,41 +242,56 @@ func byPlace(all []Finding, alike []int) [][]int {
 			lineless[l.Path] = lineless[l.Path] || l.Line == 0 || all[i].Kind == Vulnerability || all[i].Kind == License
 		}
 	}
-	// A forest over the places of the list: each leads to one that it is the same as, in the end to one that leads to itself.
-	parent := make([]int, len(alike))
-	var root func(int) int
-	root = func(k int) int {
-		if parent[k] != k {
-			parent[k] = root(parent[k])
-		}
-		return parent[k]
-	}
+	same := newForest(len(alike))
 	firstAt := map[Location]int{}
 	for k, i := range alike {
-		parent[k] = k
 		for _, l := range all[i].Locations {
 			if lineless[l.Path] {
 				l.Line = 0 // one without a line (Trivy's SARIF writes 1 for it) is anywhere in its file
 			}
-			if other, taken := firstAt[l]; !taken {
+			if other, taken := firstAt[l]; taken {
+				same.join(other, k)
+			} else {
 				firstAt[l] = k
-			} else if a, b := root(other), root(k); a != b {
-				parent[max(a, b)] = min(a, b)
 			}
 		}
 	}
 	at := map[int]int{}
 	var list [][]int
 	for k, i := range alike {
-		group, seen := at[root(k)]
+		group, seen := at[same.root(k)]
 		if !seen {
 			group = len(list)
-			at[root(k)] = group
+			at[same.root(k)] = group
 			list = append(list, nil)
 		}
 		list[group] = append(list[group], i)
 	}
 	return list
+}
+
+// forest partitions the numbers below its length: each leads to one that it is the same as, in the end to one that leads to itself.
+type forest []int
+
+func newForest(n int) forest {
+	f := make(forest, n)
+	for i := range f {
+		f[i] = i
+	}
+	return f
+}
+
+func (f forest) root(i int) int {
+	for f[i] != i {
+		f[i] = f[f[i]]
+		i = f[i]
+	}
+	return i
+}
+
+func (f forest) join(a, b int) {
+	a, b = f.root(a), f.root(b)
+	f[max(a, b)] = min(a, b)
 }
 
 // mergeOne makes one finding of those at some places of a list.
