@@ -70,6 +70,7 @@ var table = []rule{
 	{path: "api/v1alpha1", floor: 0, bans: pure, why: "others import the kinds to write them; they must not pull in the product"},
 	{path: "model", floor: 0, bans: pure, why: "the words of the house know nobody"},
 	{path: "deploy", floor: 0, bans: pure, why: "embedded files and nothing else"},
+	{path: "scan", floor: 0, bans: pure, why: "what scanners report has nothing to do with the objects of a cluster"},
 
 	{path: "mesh/istio", floor: 1, ours: []string{"model"}, bans: pure, why: "backends do not know each other: what one must know of another is a field of the Model"},
 	{path: "mesh/linkerd", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio"},
@@ -77,6 +78,12 @@ var table = []rule{
 	{path: "pss", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; what a mesh injects comes in the Model"},
 	{path: "manifest", floor: 1, ours: []string{"model"}, bans: pure, why: "objects as text"},
 
+	{path: "image", floor: 1, ours: []string{"model"}, bans: pure, why: "it judges what was read; image/source reads"},
+
+	{path: "falco", floor: 1, ours: []string{"model"}, bans: pure, why: "it understands events; falco/receiver takes them in"},
+	{path: "falco/receiver", floor: 2, ours: []string{"falco"}, why: "the door by which events come"},
+
+	{path: "image/source", floor: 2, ours: []string{"image"}, why: "it asks registries, and opens archives and folders"},
 	{path: "mesh", floor: 2, ours: []string{"model", "mesh/istio", "mesh/linkerd"}, bans: pure, why: "the one place that lists the dialects"},
 	{path: "verdict", floor: 2, ours: []string{"model"}, bans: pure, why: "it judges any objects, so it must not lean on the compilers of ours"},
 	{path: "verify", floor: 2, ours: []string{"model"}, bans: pure, why: "expectations come from the Model and not from the objects: a compile bug then shows"},
@@ -91,7 +98,7 @@ var table = []rule{
 	{path: "verify/live", floor: 4, ours: []string{"model", "verify", "verify/probe", "verify/issue"}, why: "it joins what yields certificates with what shows them"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "scan", "image"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
@@ -113,7 +120,7 @@ var table = []rule{
 	{path: "cmd/lab", floor: 7, ours: []string{"model", "verify", "verify/lab"}, why: "for tests and the demo; stand-ins have no place in what is shipped"},
 	{
 		path: "cmd/palisade", floor: 8, why: "as controller",
-		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/live", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller"},
+		ours: []string{"api/v1alpha1", "model", "manifest", "engine", "cluster", "verdict", "verify", "verify/live", "verify/probe", "report", "plan", "preflight", "deploy", "admission", "controller", "scan", "image", "image/source"},
 	},
 }
 

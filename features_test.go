@@ -31,6 +31,10 @@ var features = map[string]string{
 	"D6": "evidence of mutual TLS for each edge",
 	"D7": "verification in the cluster, by a schedule",
 	"D8": "a report for people and for programs, and what differs between two",
+
+	"G12":     "images: root, places that are written, moving tags, allowed registries",
+	"REQ-460": "a gate over what scanners of images and code reported",
+	"REQ-461": "runtime events of Falco, mapped to what is promised",
 }
 
 var featuresOf = regexp.MustCompile(`(?m)^// Features: (.+)\.\nfunc (Test\w+)\(`)

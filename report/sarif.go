@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -92,12 +93,12 @@ func fingerprint(f *LocatedFinding) string {
 }
 
 // fileURI is a path as a reference relative to where the tool ran, or a file URI (RFC 8089) where the path is absolute.
-func fileURI(path string) string {
-	slashed := filepath.ToSlash(path)
-	if filepath.IsAbs(path) {
+func fileURI(file string) string {
+	slashed := filepath.ToSlash(file)
+	if filepath.IsAbs(file) {
 		return (&url.URL{Scheme: "file", Path: slashed}).String()
 	}
-	return strings.TrimPrefix((&url.URL{Path: slashed}).String(), "./")
+	return (&url.URL{Path: path.Clean(slashed)}).String() // which keeps "a:b" from being of a scheme "a"
 }
 
 func sarifLevel(s model.Severity) string {

@@ -82,7 +82,7 @@ TLS and authorization of Istio or Linkerd, and Pod Security labels.`,
 		return fmt.Errorf("%w\nsee %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newCheck(s), newVerify(s), newReport(s), newController(s), newVersion(s),
+		newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newCheck(s), newVerify(s), newReport(s), newController(s), newScanGate(s), newImage(s), newVersion(s),
 	)
 	return root
 }
@@ -95,11 +95,19 @@ func noArguments(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// faultsOfFiles are faults of several files, of which each gets a line.
+type faultsOfFiles []error
+
+func (f faultsOfFiles) Error() string { return errors.Join(f...).Error() }
+
+func (f faultsOfFiles) Unwrap() []error { return f }
+
 // printError writes an error as "palisade: message"; faults of the input get a line each.
 func printError(w io.Writer, err error) {
 	message := strings.TrimSpace(err.Error())
 	var faults cluster.InputErrors
-	if errors.As(err, &faults) {
+	var several faultsOfFiles
+	if errors.As(err, &faults) || errors.As(err, &several) {
 		message = strings.ReplaceAll(message, "\n", "\npalisade: ")
 	}
 	// There is nobody left to tell that this could not be written.

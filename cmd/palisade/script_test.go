@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script, a file for each behaviour. Every script
-// finds the folder shop, a small cluster with its intent.
+// finds the folder shop, a small cluster with its intent, and scan, reports of scanners.
 func TestScripts(t *testing.T) {
 	schemas, err := filepath.Abs("../../docs/schemas")
 	if err != nil {
@@ -38,6 +38,9 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			if err := os.CopyFS(filepath.Join(env.WorkDir, "scan"), os.DirFS("../../scan/testdata")); err != nil {
+				return err
+			}
 			return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("testdata/shop"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
