@@ -115,7 +115,7 @@ var table = []rule{
 	},
 	{
 		path: "controller", floor: 7, why: "the shell reaches the compilers by engine only",
-		ours: []string{"api/v1alpha1", "model", "plan", "rollout", "engine", "cluster", "verify", "verify/live", "verify/probe", "report", "deploy", "admission"},
+		ours: []string{"api/v1alpha1", "model", "plan", "rollout", "engine", "cluster", "verify", "verify/live", "verify/probe", "report", "deploy", "admission", "falco", "falco/receiver"},
 	},
 	{path: "cmd/lab", floor: 7, ours: []string{"model", "verify", "verify/lab"}, why: "for tests and the demo; stand-ins have no place in what is shipped"},
 	{

@@ -23,6 +23,7 @@ import (
 	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
+	"floe.dev/palisade/falco/receiver"
 )
 
 // Options are the arguments of a controller.
@@ -41,6 +42,8 @@ type Options struct {
 	WebhookPort int
 	// Verification says how the wire is looked at.
 	Verification Verification
+	// RuntimeEvents says how Falco's events are taken in.
+	RuntimeEvents RuntimeEvents
 	// Now is the clock.
 	Now func() time.Time
 	Log logr.Logger
@@ -117,6 +120,12 @@ func setUp(m manager.Manager, config *rest.Config, o Options) error {
 			Namespace: o.Namespace, Port: o.WebhookPort, Snapshot: g.lookForAdmission, Given: o.Given, Clock: g.now, Log: o.Log.WithName("admission"),
 		}); err != nil {
 			return fmt.Errorf("admission: %w", err)
+		}
+	}
+	if o.RuntimeEvents.on() {
+		register := func(r *receiver.Receiver) error { return metrics.Registry.Register(r) }
+		if err := setUpRuntimeEvents(m, g, o.RuntimeEvents, register); err != nil {
+			return err
 		}
 	}
 	if o.Verification.Every > 0 {

@@ -52,6 +52,10 @@ func TestPodsAreHardenedBeyondTheLevel(t *testing.T) {
 			assert.NotNil(t, c.LivenessProbe)
 			assert.NotNil(t, c.ReadinessProbe)
 			for _, v := range pod.Volumes {
+				if v.Name == "events" && name == "falco-events" {
+					assert.Equal(t, "palisade-events", v.Secret.SecretName)
+					continue
+				}
 				assert.NotNil(t, v.EmptyDir, "nothing of the node or of Secrets is mounted: %s", v.Name)
 			}
 			assert.Equal(t, "controller", c.Args[0])
