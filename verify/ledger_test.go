@@ -60,6 +60,24 @@ func TestLeavesAreDueByTheRuleOfTheirMesh(t *testing.T) {
 	assert.False(t, known, "nobody renews what is not the mesh's")
 }
 
+// A minute and more for retries is longer than the rest of a short life.
+func TestALeafOfAShortLifeIsOverdueBeforeItExpires(t *testing.T) {
+	for _, way := range []Way{Sidecar, Proxyless, HBONE, Linkerd} {
+		for _, life := range []time.Duration{20 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour} {
+			rule, _ := RenewalOf(way)
+			c := leafAt(way, "1", noon, life)
+			_, due := rule.Window(&c)
+			overdue := rule.Overdue(&c)
+			assert.True(t, overdue.After(due), "%s %s: it may still be renewed at %s", way, life, overdue)
+			assert.False(t, overdue.After(c.NotAfter.Add(-life/10)), "%s %s: overdue only at %s", way, life, overdue)
+		}
+	}
+	rule, _ := RenewalOf(Sidecar)
+	c := leafAt(Sidecar, "1", noon, 24*time.Hour)
+	_, due := rule.Window(&c)
+	assert.WithinDuration(t, due.Add(time.Minute+1730*time.Second), rule.Overdue(&c), 5*time.Second, "a day leaves room for retries")
+}
+
 // A ztunnel leaf is half over at half between its own bounds, however it was dated.
 func TestZtunnelCountsFromTheCertificatesOwnBeginning(t *testing.T) {
 	rule, _ := RenewalOf(HBONE)
