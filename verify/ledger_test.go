@@ -144,6 +144,21 @@ func TestALeafStallsWhereAReplacedIssuerSignsIt(t *testing.T) {
 	assert.False(t, stalled(replaced.Add(time.Hour), "old"), "what is meant to sign is not known")
 }
 
+// A CA certificate without a subject key identifier leaves none for its leaves to name.
+func TestALeafWithoutTheIdentifierOfItsIssuersKeyIsKnownByWhatIsShownBesideIt(t *testing.T) {
+	old := Certificate{Subject: "CN=issuer", KeyID: "old"}
+	c := leafAt(Linkerd, "1", noon, 24*time.Hour)
+	c.IssuerKeyID, c.Issuer = "", "CN=issuer"
+	a := &Authority{Issuer: &Certificate{KeyID: "new", NotBefore: noon.Add(-time.Hour)}}
+	for shown, want := range map[*Certificate]bool{&old: true, {Subject: "CN=issuer", KeyID: "new"}: false, {Subject: "CN=another", KeyID: "old"}: false} {
+		s := &Session{Chain: []Certificate{c, *shown}}
+		seen := Observed{Target: Target{Workload: cart, Pod: "cart-1"}, Seen: []Observation{{TLS: s}}}
+		l := Ledger{}.Observe(map[model.WorkloadID]Way{cart: Linkerd}, []Observed{seen}, noon)
+		l.judge(a, noon)
+		assert.Equal(t, want, l.Entries[0].State.Stalled, "%s %s", shown.Subject, shown.KeyID)
+	}
+}
+
 func TestALeafThatOutlivesItsIssuerIsFound(t *testing.T) {
 	c := leafAt(Sidecar, "1", noon, 24*time.Hour)
 	for ends, want := range map[time.Duration]bool{12 * time.Hour: true, 24 * time.Hour: false} {
