@@ -17,15 +17,14 @@ import (
 // agent stands in for the proxy of a pod: it has a leaf from the mesh's CA and a
 // bundle of roots, and renews both by a rule. verify/lab serves what it has.
 type agent struct {
-	t        *testing.T
 	identity string
 	certify  func(ctx context.Context, identity string) (*tls.Certificate, error)
 	bundle   func(ctx context.Context) (*x509.CertPool, error)
 	// due is when a leaf that came at a time is renewed; nil never does.
 	due func(leaf *x509.Certificate, came time.Time) time.Time
-	// restarted asks for a renewal at once, as a restart of the pod does.
-	restarted chan struct{}
-	// renewed has every leaf after the first.
+	// restarted asks for a renewal at once, as a restart of the pod does, and to be told of it.
+	restarted chan chan<- struct{}
+	// renewed has every leaf that was got because the one before was due.
 	renewed chan *x509.Certificate
 
 	mu    sync.Mutex
@@ -38,7 +37,7 @@ var _ lab.Source = (*agent)(nil)
 // start gets the first leaf, and renews it until the test ends.
 func (a *agent) start(t *testing.T) *agent {
 	t.Helper()
-	a.t, a.restarted, a.renewed = t, make(chan struct{}), make(chan *x509.Certificate, 100)
+	a.restarted, a.renewed = make(chan chan<- struct{}), make(chan *x509.Certificate, 100)
 	require.NoError(t, a.renew(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { a.run(t.Context(), time.Now()) })
@@ -52,10 +51,11 @@ func (a *agent) run(ctx context.Context, came time.Time) {
 		if a.due != nil {
 			due = time.After(time.Until(a.due(a.Leaf().Leaf, came)))
 		}
+		var waiting chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.restarted:
+		case waiting = <-a.restarted:
 		case <-due:
 		}
 		for a.renew(ctx) != nil { // its CA may be about to be restarted
@@ -66,7 +66,11 @@ func (a *agent) run(ctx context.Context, came time.Time) {
 			}
 		}
 		came = time.Now()
-		a.renewed <- a.Leaf().Leaf
+		if waiting != nil {
+			close(waiting)
+		} else {
+			a.renewed <- a.Leaf().Leaf
+		}
 	}
 }
 
@@ -99,26 +103,34 @@ func (a *agent) Roots() *x509.CertPool {
 	return a.roots
 }
 
-// awaitRenewal waits for the next leaf.
-func (a *agent) awaitRenewal(t *testing.T) *x509.Certificate {
+// awaitRenewal waits for the next leaf that is got by the rule.
+func (a *agent) awaitRenewal(t *testing.T) {
 	t.Helper()
+	for len(a.renewed) > 0 { // that was before
+		<-a.renewed
+	}
 	select {
-	case leaf := <-a.renewed:
-		return leaf
+	case <-a.renewed:
 	case <-time.After(time.Minute):
 		require.Fail(t, a.identity+" did not renew in time")
-		return nil
 	}
 }
 
 // restart renews at once.
-func (a *agent) restart(t *testing.T) *x509.Certificate {
+func (a *agent) restart(t *testing.T) {
 	t.Helper()
-	for len(a.renewed) > 0 {
-		<-a.renewed
+	done := make(chan struct{})
+	limit := time.After(time.Minute)
+	select {
+	case a.restarted <- done:
+	case <-limit:
+		require.Fail(t, a.identity+" did not restart in time")
 	}
-	a.restarted <- struct{}{}
-	return a.awaitRenewal(t)
+	select {
+	case <-done:
+	case <-limit:
+		require.Fail(t, a.identity+" got no certificate in time")
+	}
 }
 
 // istioRule is when Istio's agent renews: where half of the life from when it came, ± 1 %, is left

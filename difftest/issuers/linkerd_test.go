@@ -59,10 +59,12 @@ func (m *linkerdMesh) start() {
 	if m.service != nil {
 		m.service.end()
 	}
+	began := time.Now()
 	m.service = launch(m.t, m.folder, nil, "linkerd-identity", "-addr", "127.0.0.1:0", "-kubeconfig", plane.Kubeconfig, "-issuer", m.issuer.folder,
 		"-anchors", filepath.Join(m.folder, "anchors.pem"), "-controller-namespace", linkerdSystem, "-identity-trust-domain", domain,
 		"-identity-issuance-lifetime", issuance.String(), "-identity-clock-skew-allowance", clockSkew.String())
 	m.address.Store(m.service.await(m.t, 0, `serving on (\S+)`))
+	m.t.Logf("the identity service serves %s after its start", time.Since(began).Round(time.Millisecond))
 }
 
 // proxy stands in for linkerd-proxy beside the service: it ends TLS with the service's identity.
