@@ -16,7 +16,7 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/palisade/files deploy/manifests deploy/testdata
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab build test test-istio test-linkerd test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
+.PHONY: help demo lab build test test-istio test-linkerd test-issuers test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test-linkerd: ## hold the client of Linkerd's CA to Linkerd's own identity servi
 	go -C difftest/linkerd vet ./...
 	go -C difftest/linkerd test -count=1 -v ./...
 
+test-issuers: ## let istiod and Linkerd's identity service issue, rotate and stall (minutes, to build these)
+	go -C difftest/issuers vet ./...
+	export PALISADE_ISSUERS KUBEBUILDER_ASSETS; PALISADE_ISSUERS=$$(hack/issuers.sh) && KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && go -C difftest/issuers test $(RACE) -count=1 -v -timeout 6m ./...
+
 test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built from source when first needed (minutes)
 	export $(CHARTENV); KUBEBUILDER_ASSETS=$$(hack/controlplane.sh) && export KUBEBUILDER_ASSETS && go -C e2e test -count=1 -v -timeout 25m ./...
 
@@ -60,6 +64,7 @@ lint: $(TOOLS)/built ## run the linters
 	$(TOOLS)/golangci-lint run ./...
 	cd difftest/istio && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 	cd difftest/linkerd && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+	cd difftest/issuers && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 	cd difftest/zgrab2 && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 
 fmt: $(TOOLS)/built ## format the Go files
@@ -83,6 +88,7 @@ verify: generate lint ## check that generated files, go.mod and style are as com
 	go mod tidy -diff
 	go -C difftest/istio mod tidy -diff
 	go -C difftest/linkerd mod tidy -diff
+	go -C difftest/issuers mod tidy -diff
 	go -C difftest/zgrab2 mod tidy -diff
 	go -C e2e mod tidy -diff
 

@@ -310,8 +310,8 @@ func ChangesText(c *verify.Changes, paint Paint) []byte {
 	if c.Stage != "" {
 		v.line("  the root's rotation was: %s", c.Stage)
 	}
-	if n := rotatedPods(c); n > 0 {
-		v.line("  %s renewed a certificate", count(n, "pod"))
+	if text := renewedText(c); text != "" {
+		v.line("  %s", text)
 	}
 	v.line("")
 	return v.out.Bytes()
@@ -346,12 +346,18 @@ func changeText(c *verify.Change) string {
 	return text
 }
 
-func rotatedPods(c *verify.Changes) int {
+// renewedText is "3 pods renewed a certificate: shop/cart, shop/web", and empty where none did.
+func renewedText(c *verify.Changes) string {
 	n := 0
+	var names []string
 	for _, r := range c.Rotated {
 		n += r.Pods
+		names = append(names, r.Workload.Namespace+"/"+r.Workload.Name)
 	}
-	return n
+	if n == 0 {
+		return ""
+	}
+	return count(n, "pod") + " renewed a certificate: " + list(names)
 }
 
 // ChangesDocument is what changed between two verifications, for machines: kind VerificationChanges, docs/schemas/verification-changes.json.

@@ -258,8 +258,8 @@ func (p *page) changes() {
 			p.Changes = append(p.Changes, pageChange{part.name, changeText(&part.list[i])})
 		}
 	}
-	if n := rotatedPods(c); n > 0 {
-		p.Changes = append(p.Changes, pageChange{"renewed", count(n, "pod") + " renewed a certificate"})
+	if text := renewedText(c); text != "" {
+		p.Changes = append(p.Changes, pageChange{"renewed", text})
 	}
 }
 

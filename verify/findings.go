@@ -16,7 +16,7 @@ const ExpiryNotice = 60 * 24 * time.Hour
 // findings are the faults that a report shows, the gravest first.
 func findings(r *Report, run *Run) []model.Finding {
 	list := portFindings(r.Results)
-	list = append(list, leafFindings(&r.Ledger, r.Finished)...)
+	list = append(list, leafFindings(&r.Ledger, &run.Authority, r.Finished)...)
 	list = append(list, authorityFindings(r, run)...)
 	slices.SortFunc(list, model.CompareFindings)
 	return slices.Compact(list)
@@ -135,7 +135,7 @@ func unclearFinding(p *PortSummary) model.Finding {
 }
 
 // leafFindings reports leaves that are not renewed as they should be, once a workload.
-func leafFindings(l *Ledger, now time.Time) []model.Finding {
+func leafFindings(l *Ledger, a *Authority, now time.Time) []model.Finding {
 	var list []model.Finding
 	for entries := range eachWorkload(l.Entries) {
 		subject := refOf(entries[0].Workload)
@@ -153,9 +153,7 @@ func leafFindings(l *Ledger, now time.Time) []model.Finding {
 				"look whether the pods reach the mesh's CA (istiod 15012, linkerd-identity 8080), then restart them"))
 		}
 		if stalled := named(entries, func(e *Entry) bool { return e.State.Stalled }); len(stalled) > 0 {
-			list = append(list, model.NewFinding("RotationStalled", model.Error, subject, "",
-				fmt.Sprintf("the issuer was replaced, and %s have since got certificates that the old one signed: the CA goes on with what it had in memory", some(stalled)),
-				"restart the mesh's CA (istiod, or linkerd-identity), then verify again"))
+			list = append(list, stalledFinding(subject, a, stalled))
 		}
 		if outlive := named(entries, func(e *Entry) bool { return e.State.OutlivesIssuer }); len(outlive) > 0 {
 			list = append(list, model.NewFinding("CertificateExpiring", model.Warning, subject, "",
@@ -164,6 +162,16 @@ func leafFindings(l *Ledger, now time.Time) []model.Finding {
 		}
 	}
 	return list
+}
+
+// stalledFinding tells of a CA that goes on with an issuer that was replaced.
+func stalledFinding(subject model.Ref, a *Authority, names []string) model.Finding {
+	said := fmt.Sprintf("the issuer was replaced, and %s have since got certificates that the old one signed: the CA goes on with what it had in memory", some(names))
+	if a.IssuerSince.IsZero() {
+		said += fmt.Sprintf(" (when it was put in place is not known: it counts from its own beginning, %s)", stamp(a.Issuer.NotBefore))
+	}
+	return model.NewFinding("RotationStalled", model.Error, subject, "", said,
+		"restart the mesh's CA (istiod, or linkerd-identity), then verify again")
 }
 
 // named are the names of the entries of which something is so.

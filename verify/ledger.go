@@ -131,7 +131,11 @@ func compareEntries(a, b Entry) int {
 func leafOf(s *Session, now time.Time) Leaf {
 	l := Leaf{Certificate: *s.Leaf(), Root: s.Root, Untrusted: s.Trust, FirstSeen: now.UTC(), LastSeen: now.UTC()}
 	if len(s.Chain) > 1 {
-		l.IssuerNotAfter = s.Chain[1].NotAfter
+		signer := &s.Chain[1]
+		l.IssuerNotAfter = signer.NotAfter
+		if l.IssuerKeyID == "" && s.Trust == "" && signer.Subject == l.Issuer {
+			l.IssuerKeyID = signer.KeyID // RFC 5280 wants it in the leaf, and not every CA puts it there
+		}
 	}
 	return l
 }

@@ -60,6 +60,24 @@ func TestLeavesAreDueByTheRuleOfTheirMesh(t *testing.T) {
 	assert.False(t, known, "nobody renews what is not the mesh's")
 }
 
+// A minute and more for retries is longer than the rest of a short life.
+func TestALeafOfAShortLifeIsOverdueBeforeItExpires(t *testing.T) {
+	for _, way := range []Way{Sidecar, Proxyless, HBONE, Linkerd} {
+		for _, life := range []time.Duration{20 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour} {
+			rule, _ := RenewalOf(way)
+			c := leafAt(way, "1", noon, life)
+			_, due := rule.Window(&c)
+			overdue := rule.Overdue(&c)
+			assert.True(t, overdue.After(due), "%s %s: it may still be renewed at %s", way, life, overdue)
+			assert.False(t, overdue.After(c.NotAfter.Add(-life/10)), "%s %s: overdue only at %s", way, life, overdue)
+		}
+	}
+	rule, _ := RenewalOf(Sidecar)
+	c := leafAt(Sidecar, "1", noon, 24*time.Hour)
+	_, due := rule.Window(&c)
+	assert.WithinDuration(t, due.Add(time.Minute+1730*time.Second), rule.Overdue(&c), 5*time.Second, "a day leaves room for retries")
+}
+
 // A ztunnel leaf is half over at half between its own bounds, however it was dated.
 func TestZtunnelCountsFromTheCertificatesOwnBeginning(t *testing.T) {
 	rule, _ := RenewalOf(HBONE)
@@ -126,6 +144,21 @@ func TestALeafStallsWhereAReplacedIssuerSignsIt(t *testing.T) {
 	assert.True(t, stalled(replaced.Add(-30*time.Minute), "old"), "without a date the issuer counts from its own beginning")
 	a.Issuer = nil
 	assert.False(t, stalled(replaced.Add(time.Hour), "old"), "what is meant to sign is not known")
+}
+
+// A CA certificate without a subject key identifier leaves none for its leaves to name.
+func TestALeafWithoutTheIdentifierOfItsIssuersKeyIsKnownByWhatIsShownBesideIt(t *testing.T) {
+	old := Certificate{Subject: "CN=issuer", KeyID: "old"}
+	c := leafAt(Linkerd, "1", noon, 24*time.Hour)
+	c.IssuerKeyID, c.Issuer = "", "CN=issuer"
+	a := &Authority{Issuer: &Certificate{KeyID: "new", NotBefore: noon.Add(-time.Hour)}}
+	for shown, want := range map[*Certificate]bool{&old: true, {Subject: "CN=issuer", KeyID: "new"}: false, {Subject: "CN=another", KeyID: "old"}: false} {
+		s := &Session{Chain: []Certificate{c, *shown}}
+		seen := Observed{Target: Target{Workload: cart, Pod: "cart-1"}, Seen: []Observation{{TLS: s}}}
+		l := Ledger{}.Observe(map[model.WorkloadID]Way{cart: Linkerd}, []Observed{seen}, noon)
+		l.judge(a, noon)
+		assert.Equal(t, want, l.Entries[0].State.Stalled, "%s %s", shown.Subject, shown.KeyID)
+	}
 }
 
 func TestALeafThatOutlivesItsIssuerIsFound(t *testing.T) {

@@ -18,8 +18,13 @@ type Renewal struct {
 	Slack time.Duration
 }
 
-// slackShare is which part of the lifetime a renewal may be late by retries without being overdue.
-const slackShare = 0.02
+const (
+	// slackShare is which part of the lifetime a renewal may be late by retries without being overdue.
+	slackShare = 0.02
+	// leftShare is which part of the lifetime a leaf that is overdue still has at least: where lives are short, the
+	// slack would last beyond their end, and a leaf expire without a word before.
+	leftShare = 0.125
+)
 
 // RenewalOf is the rule for leaves that come by a way, with the mesh's defaults.
 func RenewalOf(w Way) (Renewal, bool) {
@@ -66,10 +71,20 @@ func (r Renewal) Window(c *Certificate) (from, until time.Time) {
 	return after(r.Ratio + r.Jitter), after(r.Ratio - r.Jitter)
 }
 
-// Overdue is from when on a leaf that is still there should have been renewed.
+// Overdue is from when on a leaf that is still there should have been renewed: once the
+// slack is over, or an eighth of the life is left.
 func (r Renewal) Overdue(c *Certificate) time.Time {
 	_, until := r.Window(c)
-	return until.Add(r.Slack + time.Duration(slackShare*float64(c.NotAfter.Sub(c.NotBefore))))
+	late := until.Add(r.Slack + time.Duration(slackShare*float64(c.NotAfter.Sub(c.NotBefore))))
+	latest := c.NotAfter.Add(-time.Duration(leftShare * float64(c.NotAfter.Sub(r.Issued(c)))))
+	switch {
+	case latest.Before(until):
+		return until
+	case late.Before(latest):
+		return late
+	default:
+		return latest
+	}
 }
 
 // Phase is where a leaf stands in its life.

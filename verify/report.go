@@ -32,8 +32,10 @@ type Report struct {
 	// Rotation is the state of the root's rotation.
 	Rotation Rotation `json:"rotation"`
 	// Authorities are the CA certificates that were seen or are known, by their end.
-	Authorities []CA            `json:"authorities"`
-	Findings    []model.Finding `json:"findings"`
+	Authorities []CA `json:"authorities"`
+	// Issuer is what the CA was meant to sign with, as far as any run was told; nil where none was.
+	Issuer   *Placed         `json:"issuer,omitempty"`
+	Findings []model.Finding `json:"findings"`
 	// Changes is what changed since an earlier report; nil where there was none to compare with.
 	Changes *Changes `json:"changes,omitempty"`
 	// Results are in order of their targets.
@@ -113,6 +115,14 @@ type CA struct {
 	Leaves int `json:"leaves"`
 }
 
+// Placed is an issuer in its place.
+type Placed struct {
+	Fingerprint string `json:"fingerprint"`
+	// Since is when it was put there: as was told, or the beginning of the run that first saw it in place of another.
+	// Zero is not known.
+	Since time.Time `json:"since,omitzero"`
+}
+
 // Run is one verification, to be made a Report.
 type Run struct {
 	Started, Finished time.Time
@@ -132,9 +142,10 @@ type Run struct {
 
 // NewReport judges a run.
 func NewReport(run *Run) *Report {
+	run = run.dated()
 	r := &Report{
 		APIVersion: APIVersion, Kind: ReportKind, Started: run.Started.UTC(), Finished: run.Finished.UTC(),
-		Mesh: run.Mesh, TrustDomain: run.TrustDomain, Crypto: Crypto{Choice: run.Choice},
+		Mesh: run.Mesh, TrustDomain: run.TrustDomain, Crypto: Crypto{Choice: run.Choice}, Issuer: run.placed(),
 	}
 	ways := map[model.WorkloadID]Way{}
 	for i := range run.Expectations {
@@ -172,6 +183,34 @@ func NewReport(run *Run) *Report {
 	r.slim()
 	r.fill()
 	return r
+}
+
+// dated is the run with what earlier runs tell of when the issuer was put in place.
+// Its own beginning would be too early for one that was made long before.
+func (run *Run) dated() *Run {
+	a := &run.Authority
+	if a.Issuer == nil || !a.IssuerSince.IsZero() || run.Before == nil || run.Before.Issuer == nil {
+		return run
+	}
+	dated := *run
+	if before := run.Before.Issuer; before.Fingerprint == a.Issuer.Fingerprint {
+		dated.Authority.IssuerSince = before.Since
+	} else {
+		dated.Authority.IssuerSince = run.Started.UTC()
+	}
+	return &dated
+}
+
+// placed is the issuer for the report: this run's, or the one that was known before.
+func (run *Run) placed() *Placed {
+	switch {
+	case run.Authority.Issuer != nil:
+		return &Placed{Fingerprint: run.Authority.Issuer.Fingerprint, Since: run.Authority.IssuerSince}
+	case run.Before != nil:
+		return run.Before.Issuer
+	default:
+		return nil
+	}
 }
 
 // fill makes lists empty rather than absent, for those who read the JSON form.

@@ -97,7 +97,7 @@ func flood(conn net.Conn) {
 
 // endlessChain shows its certificate and a thousand copies of its issuer.
 func (s *standin) endlessChain(conn net.Conn) {
-	shown := *s.shown.Load()
+	shown := *s.leaf()
 	for range 1000 {
 		shown.Certificate = append(shown.Certificate[:len(shown.Certificate):len(shown.Certificate)], shown.Certificate[1])
 	}
@@ -109,7 +109,7 @@ func (s *standin) endlessChain(conn net.Conn) {
 
 // frameFlood ends TLS, takes everybody, and sends settings for ever.
 func (s *standin) frameFlood(conn net.Conn) {
-	server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*s.shown.Load()}, MinVersion: tls.VersionTLS12, NextProtos: s.protocols()})
+	server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*s.leaf()}, MinVersion: tls.VersionTLS12, NextProtos: s.protocols()})
 	if server.Handshake() != nil {
 		return
 	}

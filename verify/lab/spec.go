@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"time"
 
 	"floe.dev/palisade/verify"
@@ -102,6 +104,14 @@ const (
 // Apps are all applications.
 func Apps() []App { return []App{Silent, HTTP, Banner, HangsUp, OwnTLS, Absent} }
 
+// Source is where a stand-in has its certificates from in place of the lab's own
+// CA: an agent that gets them from the CA of a mesh. Its trust domain is TrustDomain.
+type Source interface {
+	// Leaf is what the stand-in shows now, and Roots what it verifies its clients by.
+	Leaf() *tls.Certificate
+	Roots() *x509.CertPool
+}
+
 // Spec says how one stand-in behaves.
 type Spec struct {
 	// Name of the workload and its service account, in Namespace.
@@ -127,6 +137,8 @@ type Spec struct {
 	IPv6 bool
 	// HelloFailures is how many connections are closed at first, as a pod's are that is not ready; Opening how many are let in.
 	HelloFailures, Opening int
+	// Source of its certificates; nil is the lab's CA, and faults of certificates need that.
+	Source Source
 }
 
 // ways are those that stand-ins have in a mesh.

@@ -58,6 +58,22 @@ func (s *standin) mode() Mode {
 	return s.Mode
 }
 
+// leaf is the certificate that it shows.
+func (s *standin) leaf() *tls.Certificate {
+	if s.Source != nil {
+		return s.Source.Leaf()
+	}
+	return s.shown.Load()
+}
+
+// roots are those by which it verifies its clients.
+func (s *standin) roots() *x509.CertPool {
+	if s.Source != nil {
+		return s.Source.Roots()
+	}
+	return s.ca.Roots()
+}
+
 // app hands a connection over to the application.
 func (s *standin) app(conn net.Conn) { s.App.serve(counted{conn, &s.received}, s.own) }
 
@@ -135,8 +151,8 @@ func (s *standin) accept(conn net.Conn, auth tls.ClientAuthType, protocols []str
 	through := &alertConn{Conn: conn}
 	least, most := s.versions()
 	config := &tls.Config{
-		Certificates: []tls.Certificate{*s.shown.Load()}, MinVersion: least, MaxVersion: most, NextProtos: protocols,
-		ClientAuth: auth, ClientCAs: s.ca.Roots(), KeyLogWriter: keyLog{through}, SessionTicketsDisabled: s.NoTickets,
+		Certificates: []tls.Certificate{*s.leaf()}, MinVersion: least, MaxVersion: most, NextProtos: protocols,
+		ClientAuth: auth, ClientCAs: s.roots(), KeyLogWriter: keyLog{through}, SessionTicketsDisabled: s.NoTickets,
 		VerifyConnection: func(state tls.ConnectionState) error { return s.verifies(through, &state) },
 	}
 	switch s.Fault {
@@ -198,7 +214,7 @@ func (s *standin) chains(list []*x509.Certificate, at time.Time) bool {
 	for _, c := range list[1:] {
 		between.AddCert(c)
 	}
-	_, err := list[0].Verify(x509.VerifyOptions{Roots: s.ca.Roots(), Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	_, err := list[0].Verify(x509.VerifyOptions{Roots: s.roots(), Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	return err == nil
 }
 

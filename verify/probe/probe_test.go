@@ -2,6 +2,8 @@ package probe_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -59,6 +61,31 @@ func TestPermissiveSidecarsNeverPass(t *testing.T) {
 		assert.Equal(t, verify.Fail, r.Verdict, "%s: %s", &list[i], r.Reason)
 		assert.Equal(t, verify.Fail, checkOf(&r, verify.BareTLS).Verdict, "%s", &list[i])
 	}
+}
+
+// borrowed are a leaf and roots of another CA than the lab's.
+type borrowed struct {
+	ca   *lab.CA
+	leaf *tls.Certificate
+}
+
+func (b borrowed) Leaf() *tls.Certificate { return b.leaf }
+func (b borrowed) Roots() *x509.CertPool  { return b.ca.Roots() }
+
+// A stand-in may have its certificates from elsewhere, and then the lab's CA counts for nothing.
+func TestStandInsServeWhatTheirSourceHas(t *testing.T) {
+	t.Parallel()
+	ca, err := lab.NewCA(model.MeshIstio, lab.TrustDomain)
+	require.NoError(t, err)
+	leaf, err := ca.Leaf(identity(model.MeshIstio, "server-000"), time.Now())
+	require.NoError(t, err)
+	l := start(t, model.MeshIstio, lab.Spec{Way: verify.Sidecar, Mode: lab.Strict, App: lab.HTTP, Callers: []string{caller(model.MeshIstio)}, Source: borrowed{ca, leaf}})
+	o := hurried(l)
+	assert.Equal(t, verify.Fail, tried(t, l, o)[0].Verdict, "by the lab's roots it is foreign")
+	require.NoError(t, l.Rotate())
+	o.Trust, o.Credentials = verify.NewTrust([]*x509.Certificate{ca.Root()}), ca
+	r := tried(t, l, o)[0]
+	assert.Equal(t, verify.Pass, r.Verdict, r.Reason)
 }
 
 func TestTLS12AndServersWithoutTicketsAreJudgedToo(t *testing.T) {
