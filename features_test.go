@@ -31,6 +31,7 @@ var features = map[string]string{
 	"D6": "evidence of mutual TLS for each edge",
 	"D7": "verification in the cluster, by a schedule",
 	"D8": "a report for people and for programs, and what differs between two",
+	"G2": "the highest level of Pod Security that pods and templates of a namespace satisfy",
 }
 
 var featuresOf = regexp.MustCompile(`(?m)^// Features: (.+)\.\nfunc (Test\w+)\(`)
