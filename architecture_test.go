@@ -91,7 +91,7 @@ var table = []rule{
 	{path: "verify/live", floor: 4, ours: []string{"model", "verify", "verify/probe", "verify/issue"}, why: "it joins what yields certificates with what shows them"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "pss"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",

@@ -50,9 +50,9 @@ type NamespaceLevels struct {
 }
 
 // InTheWay lists the obstacles to a level.
-func (n *NamespaceLevels) InTheWay(level string) []Obstacle {
+func (l *NamespaceLevels) InTheWay(level string) []Obstacle {
 	var list []Obstacle
-	for _, o := range n.Obstacles {
+	for _, o := range l.Obstacles {
 		if higher(level, o.Level) {
 			list = append(list, o)
 		}
@@ -153,13 +153,13 @@ func (p *planner) versionOf(n *model.Namespace) string {
 }
 
 // propose decides what to enforce.
-func (l *NamespaceLevels) propose(n *model.Namespace) {
+func (l *NamespaceLevels) propose(home *model.Namespace) {
 	floor := string(api.LevelBaseline)
-	if l.System || n.Posture != nil && n.Posture.PodSecurity.Origin != nil {
+	if l.System || home.Posture != nil && home.Posture.PodSecurity.Origin != nil {
 		floor = string(api.LevelPrivileged)
 	}
-	if n.Posture != nil {
-		l.Demanded = n.Posture.PodSecurity.Enforce
+	if home.Posture != nil {
+		l.Demanded = home.Posture.PodSecurity.Enforce
 	}
 	l.Proposed = l.Highest
 	for _, level := range []string{floor, l.Demanded, l.Enforced} {
@@ -207,7 +207,7 @@ func (p *planner) judge(l *NamespaceLevels, w *model.Workload, pods []*model.Wor
 		if higher(string(api.LevelRestricted), verdict.Level) {
 			o := p.obstacle(w, verdict)
 			o.Workload, o.Template = w.ID, true
-			o.Defaulted = higher(defaulted, verdict.Level)
+			o.Defaulted = defaulted != "" && higher(defaulted, verdict.Level)
 			found = append(found, o)
 		}
 	}

@@ -141,6 +141,9 @@ func TestOnlySystemNamespacesAreLeftPrivileged(t *testing.T) {
 			assert.Equal(t, c.proposed, l.Proposed)
 			assert.Equal(t, c.ready, l.Ready)
 			assert.Equal(t, !c.ready, len(l.InTheWay(l.Proposed)) > 0)
+			for _, o := range l.Obstacles {
+				assert.False(t, o.Defaulted, "nothing is filled in")
+			}
 		})
 	}
 }
