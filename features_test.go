@@ -32,6 +32,7 @@ var features = map[string]string{
 	"D7": "verification in the cluster, by a schedule",
 	"D8": "a report for people and for programs, and what differs between two",
 	"G2": "the highest level of Pod Security that pods and templates of a namespace satisfy",
+	"G8": "disruption budgets that know the replica count, and never block a drain",
 }
 
 var featuresOf = regexp.MustCompile(`(?m)^// Features: (.+)\.\nfunc (Test\w+)\(`)
