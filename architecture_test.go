@@ -76,6 +76,7 @@ var table = []rule{
 	{path: "mesh/linkerd", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio"},
 	{path: "netpol", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; the ports that a mesh rewrites to come in the Model"},
 	{path: "pss", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; what a mesh injects comes in the Model"},
+	{path: "budget", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio"},
 	{path: "manifest", floor: 1, ours: []string{"model"}, bans: pure, why: "objects as text"},
 
 	{path: "image", floor: 1, ours: []string{"model"}, bans: pure, why: "it judges what was read; image/source reads"},
@@ -98,12 +99,12 @@ var table = []rule{
 	{path: "verify/live", floor: 4, ours: []string{"model", "verify", "verify/probe", "verify/issue"}, why: "it joins what yields certificates with what shows them"},
 	{path: "verify/lab", floor: 3, ours: []string{"model", "verify"}, why: "as verify/probe"},
 
-	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "scan", "image"}, bans: pure},
+	{path: "report", floor: 4, ours: []string{"model", "manifest", "verdict", "verify", "plan", "audit", "preflight", "pss", "scan", "image"}, bans: pure},
 
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
 		ours: []string{
-			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss",
+			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss", "budget",
 			"intent", "verdict", "verify", "rollout", "plan", "audit", "preflight", "report",
 		},
 	},

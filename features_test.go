@@ -31,6 +31,9 @@ var features = map[string]string{
 	"D6": "evidence of mutual TLS for each edge",
 	"D7": "verification in the cluster, by a schedule",
 	"D8": "a report for people and for programs, and what differs between two",
+	"G1": "the labels of Pod Security are set, pinned to a version, and drift is repaired",
+	"G2": "the highest level of Pod Security that pods and templates of a namespace satisfy",
+	"G8": "disruption budgets that know the replica count, and never block a drain",
 
 	"G12":     "images: root, places that are written, moving tags, allowed registries",
 	"REQ-460": "a gate over what scanners of images and code reported",

@@ -42,6 +42,7 @@ func Catalogue() []Kind {
 		authorizationPolicyDryRun(),
 		authorizationPolicySelectsNothing(),
 		authorizationPolicyWidens(),
+		budgetOfOthers(),
 		certificateExpiring(),
 		certificateOverdue(),
 		ciliumExclusiveRemovesMeshCNI(),

@@ -129,11 +129,11 @@ func TestWritingIsAllowedForWhatCompilersWriteAndNothingElse(t *testing.T) {
 		compilers []string
 		admission bool
 	}{
-		"defaults":                     {[]string{"netpol", "mesh/istio", "mesh/linkerd"}, true},
-		"one-replica-istio-only":       {[]string{"netpol", "mesh/istio"}, true},
-		"linkerd-only-known-addresses": {[]string{"netpol", "mesh/linkerd"}, true},
-		"no-mesh-admission-off":        {[]string{"netpol"}, false},
-		"not-isolated-placed-by-hand":  {[]string{"netpol", "mesh/istio", "mesh/linkerd"}, true},
+		"defaults":                     {[]string{"netpol", "budget", "mesh/istio", "mesh/linkerd"}, true},
+		"one-replica-istio-only":       {[]string{"netpol", "budget", "mesh/istio"}, true},
+		"linkerd-only-known-addresses": {[]string{"netpol", "budget", "mesh/linkerd"}, true},
+		"no-mesh-admission-off":        {[]string{"netpol", "budget"}, false},
+		"not-isolated-placed-by-hand":  {[]string{"netpol", "budget", "mesh/istio", "mesh/linkerd"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"floe.dev/palisade/audit"
+	"floe.dev/palisade/budget"
 	"floe.dev/palisade/intent"
 	"floe.dev/palisade/mesh"
 	"floe.dev/palisade/model"
@@ -36,6 +37,7 @@ func Inspect(s *intent.Snapshot, o Options) Audit {
 	}
 	findings = append(findings, pss.Findings(v.Model)...)
 	findings = append(findings, pss.Standing(v.Model)...)
+	findings = append(findings, budget.Findings(v.Model)...)
 	evidence := audit.Gather(v.Model, v.State)
 	evidence.AddWebhooks(s.ValidatingWebhooks, s.MutatingWebhooks)
 	findings = append(findings, audit.Find(evidence)...)

@@ -4,7 +4,8 @@
 //
 //	Snapshot ─▶ intent.Facts ─▶ intent.Resolve ─▶ Model ─┬▶ netpol.Compile ─┐
 //	                (what the cluster is)                ├▶ mesh   .Compile ─┼▶ []Object ─▶ plan.Compute ─▶ Plan
-//	                                                     └▶ pss    .Compile ─┘
+//	                                                     ├▶ pss    .Compile ─┤
+//	                                                     └▶ budget .Compile ─┘
 //
 // Beside the values, every stage returns Problems (what could not be expressed
 // or is not known) and Findings (faults of the cluster). None is dropped.
@@ -12,8 +13,10 @@ package engine
 
 import (
 	"slices"
+	"strings"
 	"time"
 
+	"floe.dev/palisade/budget"
 	"floe.dev/palisade/intent"
 	"floe.dev/palisade/mesh"
 	"floe.dev/palisade/model"
@@ -79,6 +82,10 @@ func compile(m *model.Model, dialect mesh.Dialect, problems []model.Problem, fin
 	}
 	r.compile(pss.Compile(m))
 	r.Findings = append(r.Findings, pss.Findings(m)...)
+	if !unreadable(problems, "policy") { // there may be one of somebody else's
+		r.compile(budget.Compile(m))
+		r.Findings = append(r.Findings, budget.Findings(m)...)
+	}
 
 	slices.SortFunc(r.Objects, model.CompareObjects)
 	r.Problems = unique(r.Problems, model.CompareProblems)
@@ -86,6 +93,13 @@ func compile(m *model.Model, dialect mesh.Dialect, problems []model.Problem, fin
 	r.Plan = plan.Compute(m, r.Objects, r.Problems, r.Findings, unknown)
 	r.Problems = r.Plan.Problems // comparing may have found more
 	return r
+}
+
+// unreadable tells whether a problem says that a kind of a group, or the group, could not be read.
+func unreadable(problems []model.Problem, group string) bool {
+	return slices.ContainsFunc(problems, func(p model.Problem) bool {
+		return p.Code == "KindUnreadable" && strings.HasPrefix(p.Message, group+"/")
+	})
 }
 
 // impact judges what the plan would end. What leaves that incomplete does not

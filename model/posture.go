@@ -56,6 +56,8 @@ type Posture struct {
 	Network     NetworkPosture
 	PodSecurity PodSecurityPosture
 	Rollout     RolloutPosture
+	// DisruptionBudgets tells that workloads are given PodDisruptionBudgets.
+	DisruptionBudgets bool
 }
 
 // RolloutPosture says how fast, and under which conditions, the namespaces of a

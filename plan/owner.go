@@ -47,15 +47,19 @@ func (c *comparison) held(r model.Ref) bool {
 }
 
 // layersOf names the layers that an object may belong to: NetworkPolicies are
-// the network's, labels of Namespaces those of Pod Security, all others are the mesh's.
+// the network's, labels of Namespaces those of Pod Security, PodDisruptionBudgets are of none, all others are the mesh's.
 func layersOf(r model.Ref) []model.Layer {
 	if isNamespace(r) {
 		return []model.Layer{model.LayerPodSecurity}
 	}
-	if r.Group() == "networking.k8s.io" {
+	switch r.Group() {
+	case "networking.k8s.io":
 		return []model.Layer{model.LayerNetwork}
+	case "policy":
+		return nil
+	default:
+		return []model.Layer{model.LayerMTLS, model.LayerAuthorization}
 	}
-	return []model.Layer{model.LayerMTLS, model.LayerAuthorization}
 }
 
 func nameTaken(r model.Ref) model.Problem {

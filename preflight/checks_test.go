@@ -347,7 +347,7 @@ var changes = map[string][]change{
 			in.Survey.Backends[1] = backend("policy", "policy", false)
 			in.Validating[0].Webhooks[0].Rules[0].Resources = []string{"*/*"}
 			in.Validating[0].Webhooks[0].Rules[0].Operations = []admissionregistrationv1.OperationType{"*"}
-		}, status: Failed, says: "Namespace, NetworkPolicy, CiliumNetworkPolicy, PeerAuthentication"},
+		}, status: Failed, says: "Namespace, NetworkPolicy, PodDisruptionBudget, CiliumNetworkPolicy, PeerAuthentication"},
 		{name: "about deletions only", do: func(in *Input) {
 			in.Survey.Backends[1] = backend("policy", "policy", false)
 			in.Validating[0].Webhooks[0].Rules[0].Operations = []admissionregistrationv1.OperationType{admissionregistrationv1.Delete}

@@ -28,6 +28,7 @@ func Writes(cluster *model.Cluster) []Write {
 	kinds := []Write{
 		{Served: Served{"", "v1", "Namespace"}, Resource: "namespaces", verbs: []string{"patch"}, builtIn: true},
 		{Served: Served{"networking.k8s.io", "v1", "NetworkPolicy"}, Resource: "networkpolicies", builtIn: true},
+		{Served: Served{"policy", "v1", "PodDisruptionBudget"}, Resource: "poddisruptionbudgets", builtIn: true},
 	}
 	if cluster.CNI == "cilium" {
 		kinds = append(kinds, Write{Served: Served{"cilium.io", "v2", "CiliumNetworkPolicy"}, Resource: "ciliumnetworkpolicies", unless: "what Cilium's own policies alone can name (hosts, nodes, the API server) stays closed"})

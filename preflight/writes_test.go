@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,7 @@ func TestTheRightsToWriteAreThoseThatTheCompilersNeed(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			found := written(t, pattern)
 			require.NotEmpty(t, found)
+			maps.Copy(found, written(t, "../budget/testdata/*.out.yaml"))
 			listed := map[[2]string]bool{}
 			for _, version := range []string{"v1beta1", "v1beta2", "v1beta3"} { // of Linkerd's Server
 				for _, w := range Writes(&model.Cluster{CNI: cnis[kind], Mesh: model.Mesh{Kind: kind, Ambient: true, Linkerd: model.LinkerdFacts{ServerVersion: version}}}) {

@@ -51,6 +51,7 @@ func appliedBy(manager string) model.Object {
 	}}
 }
 
+// Features: G1.
 func TestOnlyThePodSecurityLabelsAreWritten(t *testing.T) {
 	n := governed(map[string]string{"team": "checkout", "kubernetes.io/metadata.name": "shop"})
 	n.Annotations = map[string]string{"note": "theirs"}

@@ -24,6 +24,7 @@ func (w *work) lowered() *model.Posture {
 	if w.posture != nil {
 		demanded = *w.posture
 		p.Profile, p.Rollout = demanded.Profile, demanded.Rollout
+		p.DisruptionBudgets = demanded.DisruptionBudgets // they refuse no traffic and no pod, so there is no stage to prove
 	}
 	p.Network = w.networkPosture(&demanded.Network)
 	p.Mesh = w.meshPosture(&demanded.Mesh)

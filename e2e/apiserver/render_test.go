@@ -48,6 +48,7 @@ func TestServerTakesWhatIsRenderedAndNothingIsLeftToPlan(t *testing.T) {
 		{"linkerd-2-18-http", append(cluster, filepath.Join(root, "examples/online-boutique/linkerd.yaml"), "testdata/linkerd-http.yaml"), "linkerd", []string{"Server", "HTTPRoute", "AuthorizationPolicy"}},
 		{"linkerd-2-14-http", append(cluster, "testdata/linkerd-2-14.yaml", "testdata/linkerd-http.yaml"), "linkerd", []string{"Server", "HTTPRoute", "AuthorizationPolicy"}},
 		{"ambient", append(cluster, istio, "testdata/ambient.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "Gateway"}},
+		{"budgets", append(cluster, "testdata/budgets.yaml"), "none", []string{"NetworkPolicy", "PodDisruptionBudget"}},
 		{"proxyless", append(cluster, istio, "testdata/proxyless.yaml"), "istio", []string{"NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "DestinationRule"}},
 	}
 	for _, c := range cases {

@@ -80,6 +80,7 @@ func (l *lab) shop() string {
 	return home
 }
 
+// Features: G1.
 func TestDriftIsRepairedWithinFiveSecondsAndNothingForeignIsTouched(t *testing.T) {
 	l := newLab(t)
 	home := l.shop()
