@@ -60,15 +60,16 @@ func Findings(m *model.Model) []model.Finding {
 // each visits the workloads with replicas to spare of the namespaces that ask for budgets.
 func each(m *model.Model, visit func(*home, *model.Workload)) {
 	var scaled map[model.WorkloadID]int32
+	var others map[string][]foreign
 	for i := range m.Namespaces {
 		n := &m.Namespaces[i]
 		if n.Posture == nil || !n.Posture.DisruptionBudgets {
 			continue
 		}
 		if scaled == nil {
-			scaled = autoscaled(m)
+			scaled, others = autoscaled(m), foreigns(m)
 		}
-		h := newHome(m, n, scaled)
+		h := newHome(m, n, scaled, others[n.Name])
 		for j := range h.workloads {
 			if w := &h.workloads[j]; h.replicas(w) > 1 {
 				visit(h, w)

@@ -18,6 +18,8 @@ type home struct {
 	scaled map[model.WorkloadID]int32
 	// sets are all sets of pods with equal labels: templates, and pods that run.
 	sets []set
+	// all are the places of all sets.
+	all []int
 	// byLabel finds sets by one of their labels, "key=value".
 	byLabel map[string][]int
 	// others are the budgets of somebody else's.
@@ -36,8 +38,8 @@ type foreign struct {
 	selector *metav1.LabelSelector
 }
 
-func newHome(m *model.Model, n *model.Namespace, scaled map[model.WorkloadID]int32) *home {
-	h := &home{namespace: n, workloads: m.WorkloadsIn(n.Name), scaled: scaled, byLabel: map[string][]int{}}
+func newHome(m *model.Model, n *model.Namespace, scaled map[model.WorkloadID]int32, others []foreign) *home {
+	h := &home{namespace: n, workloads: m.WorkloadsIn(n.Name), scaled: scaled, others: others, byLabel: map[string][]int{}}
 	for i := range h.workloads {
 		h.add(h.workloads[i].ID, h.workloads[i].Labels)
 	}
@@ -45,19 +47,26 @@ func newHome(m *model.Model, n *model.Namespace, scaled map[model.WorkloadID]int
 	for i := range pods {
 		h.add(pods[i].Owner, pods[i].Labels)
 	}
+	return h
+}
+
+// foreigns are the budgets of somebody else's, by their namespace.
+func foreigns(m *model.Model) map[string][]foreign {
+	others := map[string][]foreign{}
 	for i := range m.Existing {
 		o := &m.Existing[i]
-		if ref := o.Ref(); ref.Kind == "PodDisruptionBudget" && ref.Group() == policyv1.GroupName && ref.Namespace == n.Name && !o.Owned() {
-			h.others = append(h.others, foreign{ref, selectorOf(o)})
+		if ref := o.Ref(); ref.Kind == "PodDisruptionBudget" && ref.Group() == policyv1.GroupName && !o.Owned() {
+			others[ref.Namespace] = append(others[ref.Namespace], foreign{ref, selectorOf(o)})
 		}
 	}
-	return h
+	return others
 }
 
 func (h *home) add(id model.WorkloadID, labels map[string]string) {
 	for key, value := range labels {
 		h.byLabel[key+"="+value] = append(h.byLabel[key+"="+value], len(h.sets))
 	}
+	h.all = append(h.all, len(h.sets))
 	h.sets = append(h.sets, set{id, labels})
 }
 
@@ -79,21 +88,23 @@ func selectorOf(o *model.Object) *metav1.LabelSelector {
 // selected are the sets of pods that a selector matches.
 func (h *home) selected(selector *metav1.LabelSelector) []set {
 	var found []set
-	look := func(i int) {
+	for _, i := range h.candidates(selector) {
 		if model.Matches(selector, h.sets[i].labels) {
 			found = append(found, h.sets[i])
 		}
 	}
-	for key, value := range selector.MatchLabels {
-		for _, i := range h.byLabel[key+"="+value] {
-			look(i)
-		}
-		return found // every set that matches has this label
-	}
-	for i := range h.sets {
-		look(i)
-	}
 	return found
+}
+
+// candidates are the sets that may match: those that have the rarest label which every one that matches has.
+func (h *home) candidates(selector *metav1.LabelSelector) []int {
+	least := h.all
+	for key, value := range selector.MatchLabels {
+		if with := h.byLabel[key+"="+value]; len(with) < len(least) {
+			least = with
+		}
+	}
+	return least
 }
 
 // sharers are other workloads, some of whose pods the selector of one matches, sorted.
