@@ -75,6 +75,7 @@ var table = []rule{
 	{path: "mesh/linkerd", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio"},
 	{path: "netpol", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; the ports that a mesh rewrites to come in the Model"},
 	{path: "pss", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; what a mesh injects comes in the Model"},
+	{path: "harden", floor: 1, ours: []string{"model"}, bans: pure, why: "as pss, which judges what it gives: neither leans on the other"},
 	{path: "manifest", floor: 1, ours: []string{"model"}, bans: pure, why: "objects as text"},
 
 	{path: "mesh", floor: 2, ours: []string{"model", "mesh/istio", "mesh/linkerd"}, bans: pure, why: "the one place that lists the dialects"},
@@ -95,7 +96,7 @@ var table = []rule{
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
 		ours: []string{
-			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss",
+			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss", "harden",
 			"intent", "verdict", "verify", "rollout", "plan", "audit", "preflight", "report",
 		},
 	},

@@ -143,7 +143,8 @@ func postureOf(p *v1alpha1.SecurityProfile) *model.Posture {
 			Audit: string(spec.PodSecurity.Audit), AuditVersion: version,
 			Warn: string(spec.PodSecurity.Warn), WarnVersion: version,
 		},
-		Rollout: rolloutOf(spec.Rollout),
+		Hardening: HardeningOf(spec),
+		Rollout:   rolloutOf(spec.Rollout),
 	}
 }
 
