@@ -17,19 +17,25 @@ const (
 func (w *work) user() {
 	d, pod := w.policy.security, &w.pod.context
 	if !w.pod.windows {
-		if d.fsGroup != "" && !pod.fsGroup.there {
-			w.context("fsGroup", d.fsGroup, "volumes belong to a group that the pod is in")
-			w.fsGroup = true
-		}
-		if d.group != "" && !pod.group.there {
-			w.own.group = w.share("runAsGroup", d.group, w.lacksGroup, func(c *container) bool { return !c.context.group.there && (c.mesh || w.root(c)) })
-		}
+		w.groups()
 	}
 	if d.nonRoot && pod.nonRoot == unsaid && !pod.user.is(0) {
 		w.own.nonRoot = w.share("runAsNonRoot", "true", w.lacksNonRoot, func(c *container) bool { return c.context.nonRoot == unsaid && w.root(c) })
 	}
 	if !w.pod.windows && d.user != "" && !pod.user.there && pod.nonRoot != no {
 		w.own.user = w.share("runAsUser", d.user, w.lacksUser, func(c *container) bool { return !c.context.user.there && (c.mesh || w.root(c)) })
+	}
+}
+
+// groups gives the group of the processes, and that of the volumes.
+func (w *work) groups() {
+	d, pod := w.policy.security, &w.pod.context
+	if d.fsGroup != "" && !pod.fsGroup.there {
+		w.context("fsGroup", d.fsGroup, "volumes belong to a group that the pod is in")
+		w.fsGroup = true
+	}
+	if d.group != "" && !pod.group.there {
+		w.own.group = w.share("runAsGroup", d.group, w.lacksGroup, func(c *container) bool { return !c.context.group.there && (c.mesh || w.root(c)) })
 	}
 }
 

@@ -1,0 +1,115 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"floe.dev/palisade/api/v1alpha1"
+	"floe.dev/palisade/harden"
+	"floe.dev/palisade/intent"
+	"floe.dev/palisade/model"
+)
+
+// Guard tells which defaults the pods of each namespace are given. It does not change once made.
+type Guard struct {
+	namespaces map[string]*guarded
+	// otherwise is for namespaces that no profile was read for, but those of the system; nil for none.
+	otherwise *harden.Policy
+	system    func(namespace string) bool
+	// keep says why tokens must stay; empty where they need not.
+	keep string
+}
+
+// guarded is a namespace whose profile gives defaults.
+type guarded struct {
+	policy *harden.Policy
+	// observed tells that the profile only observes.
+	observed bool
+	// exemptions are those of Pod Security, in the order of their names.
+	exemptions []*v1alpha1.Exemption
+}
+
+// NewGuard prepares the defaults of all namespaces. Of a snapshot it reads the namespaces, profiles,
+// exemptions, and what tells of the mesh and its control plane.
+func NewGuard(s *Snapshot, given Given) *Guard {
+	cluster, _ := intent.Facts(s, given)
+	g := &Guard{namespaces: map[string]*guarded{}, system: func(namespace string) bool { return intent.IsSystem(s, cluster, namespace) }}
+	g.keep = keepToken(&cluster)
+	profiles := map[string]*v1alpha1.SecurityProfile{}
+	policies := map[string]*harden.Policy{}
+	for i := range s.Profiles {
+		profiles[s.Profiles[i].Name] = &s.Profiles[i]
+	}
+	for namespace, governing := range intent.Governing(s, cluster) {
+		if len(governing) != 1 {
+			continue // where several tie, none of them governs
+		}
+		p := profiles[governing[0]]
+		h := intent.HardeningOf(&p.Spec)
+		if h.Empty() {
+			continue
+		}
+		if policies[p.Name] == nil {
+			policies[p.Name] = harden.NewPolicy(p.Name, h)
+			policies[p.Name].KeepToken = g.keep
+		}
+		g.namespaces[namespace] = &guarded{policy: policies[p.Name], observed: p.Spec.Enforcement == v1alpha1.EnforcementObserve}
+	}
+	for i := range s.Exemptions {
+		e := &s.Exemptions[i]
+		if n := g.namespaces[e.Namespace]; n != nil && slices.Contains(e.Spec.Layers, v1alpha1.LayerPodSecurity) {
+			n.exemptions = append(n.exemptions, e)
+		}
+	}
+	if len(s.Profiles) == 0 {
+		g.giveAll()
+	}
+	return g
+}
+
+// giveAll gives the defaults of an empty securityContext and workload where no profile gives any, but for the namespaces of the system.
+func (g *Guard) giveAll() {
+	h := intent.HardeningOf(&v1alpha1.SecurityProfileSpec{SecurityContext: &v1alpha1.SecurityContextConfig{}, Workload: &v1alpha1.WorkloadPolicy{}})
+	g.otherwise = harden.NewPolicy("default", h)
+	g.otherwise.KeepToken = g.keep
+}
+
+// keepToken says why tokens must stay where Linkerd's proxies prove by them who they are (linkerd2 pkg/inject/report.go: it
+// does not inject pods without a token unless it projects one of its own).
+func keepToken(c *model.Cluster) string {
+	if c.Mesh.Kind == model.MeshLinkerd && c.Mesh.Linkerd.NoTokenProjection {
+		return "Linkerd projects no token of its own, and would leave the pod out of the mesh (identity.serviceAccountTokenProjection is off)"
+	}
+	return ""
+}
+
+// Admit tells what a pod is given as it is admitted to a namespace; nothing where no profile that enforces gives defaults
+// there. Exemptions count until the second at which they end.
+func (g *Guard) Admit(namespace string, p *harden.Pod, now time.Time) harden.Result {
+	n := g.namespaces[namespace]
+	if n == nil || n.observed {
+		return harden.Result{}
+	}
+	p.Admitted = true
+	return n.policy.Apply(p, harden.Options{Exempt: n.exempt(p, now), Record: true})
+}
+
+// Governs tells whether pods of a namespace are given anything when they are admitted.
+func (g *Guard) Governs(namespace string) bool {
+	n := g.namespaces[namespace]
+	return n != nil && !n.observed
+}
+
+// exempt names the first Exemption in force for a pod; empty for none.
+func (n *guarded) exempt(p *harden.Pod, now time.Time) string {
+	if len(n.exemptions) == 0 {
+		return ""
+	}
+	labels := p.Labels()
+	for _, e := range n.exemptions {
+		if now.Before(e.Spec.Expires.Time) && model.Matches(&e.Spec.Workloads, labels) {
+			return "Exemption " + e.Namespace + "/" + e.Name
+		}
+	}
+	return ""
+}
