@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,7 +16,6 @@ type Guard struct {
 	namespaces map[string]*guarded
 	// otherwise is for namespaces that no profile was read for, but those of the system; nil for none.
 	otherwise *harden.Policy
-	system    func(namespace string) bool
 	// keep says why tokens must stay; empty where they need not.
 	keep string
 }
@@ -33,7 +33,7 @@ type guarded struct {
 // exemptions, and what tells of the mesh and its control plane.
 func NewGuard(s *Snapshot, given Given) *Guard {
 	cluster, _ := intent.Facts(s, given)
-	g := &Guard{namespaces: map[string]*guarded{}, system: func(namespace string) bool { return intent.IsSystem(s, cluster, namespace) }}
+	g := &Guard{namespaces: map[string]*guarded{}}
 	g.keep = keepToken(&cluster)
 	profiles := map[string]*v1alpha1.SecurityProfile{}
 	policies := map[string]*harden.Policy{}
@@ -112,4 +112,18 @@ func (n *guarded) exempt(p *harden.Pod, now time.Time) string {
 		}
 	}
 	return ""
+}
+
+// Answer answers the AdmissionReview of a pod that is created, appending to out, and tells whether the pod is changed. The
+// error is harden.ErrNotJSON; what is no creation of a pod is let through.
+func (g *Guard) Answer(out []byte, review string, now time.Time) (answer []byte, changed bool, err error) {
+	r, err := harden.ReadReview(review)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the AdmissionReview: %w", err)
+	}
+	var result harden.Result
+	if r.Creates() {
+		result = g.Admit(r.Namespace, r.Pod, now)
+	}
+	return harden.AppendAnswer(out, &r, result), len(result.Changes) > 0, nil
 }

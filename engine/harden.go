@@ -28,6 +28,7 @@ type Hardener struct {
 	versions  map[string]string
 	judge     pss.Evaluator
 	now       time.Time
+	system    func(namespace string) bool
 }
 
 // Hardened is one pod or template.
@@ -56,6 +57,7 @@ func NewHardener(s *Snapshot, o Options) *Hardener {
 	cluster, _ := intent.Facts(s, o.Given)
 	m := intent.Resolve(s, cluster, mesh.New(cluster.Mesh, cluster.Domain), o.Now).Model
 	h := &Hardener{guard: NewGuard(s, o.Given), workloads: map[model.WorkloadID]*model.Workload{}, versions: map[string]string{}, judge: pss.NewEvaluator(), now: o.Now}
+	h.system = func(namespace string) bool { return intent.IsSystem(s, cluster, namespace) }
 	for i := range m.Workloads {
 		h.workloads[m.Workloads[i].ID] = &m.Workloads[i]
 	}
@@ -124,7 +126,7 @@ func (h *Hardener) template(t *template) (Hardened, error) {
 		policy, out.Exempt = n.policy, n.exempt(pod, h.now)
 	case policy == nil:
 		out.Why = "no SecurityProfile with securityContext or workload governs namespace " + t.id.Namespace
-	case h.guard.system(t.id.Namespace):
+	case h.system(t.id.Namespace):
 		policy, out.Why = nil, "namespace "+t.id.Namespace+" is the system's"
 	}
 	if policy == nil {

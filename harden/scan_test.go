@@ -68,3 +68,32 @@ func TestWhatIsNoPodIsRefused(t *testing.T) {
 		assert.ErrorIs(t, err, ErrNotJSON, text)
 	}
 }
+
+// Whatever is asked, the answer is JSON, and names the request.
+func FuzzReview(f *testing.F) {
+	f.Add(`{"request":{"uid":"u","operation":"CREATE","namespace":"shop","kind":{"kind":"Pod"},"object":{"metadata":{"annotations":{"palisade.floe.dev/hardened":"x\"y"}},"spec":{"containers":[{"name":"a\\b","securityContext":{"privileged":true}}]}}}}`)
+	f.Add(`{"request":{"uid":"\u00e9","object":null,"oldObject":{"spec":{}}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := ReadReview(text)
+		if err != nil {
+			return
+		}
+		var result Result
+		if r.Creates() {
+			result = (&Policy{Profile: "p", security: &securityDefaults{nonRoot: true, user: "1", seccomp: "{}"}}).Apply(r.Pod, Options{Record: true})
+		}
+		var answer struct {
+			Response struct {
+				UID     string
+				Allowed bool
+				Patch   []byte
+			}
+		}
+		require.NoError(t, json.Unmarshal(AppendAnswer(nil, &r, result), &answer))
+		require.True(t, answer.Response.Allowed)
+		require.True(t, len(answer.Response.Patch) == 0 || json.Valid(answer.Response.Patch))
+		if utf8.ValidString(r.UID) {
+			require.Equal(t, r.UID, answer.Response.UID)
+		}
+	})
+}
