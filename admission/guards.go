@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/cluster"
 	"floe.dev/palisade/engine"
 )
@@ -20,6 +21,8 @@ type Guards struct {
 	current atomic.Pointer[guard]
 	// making keeps it to one that makes a guard.
 	making sync.Mutex
+	// reads are of the exemptions of this moment.
+	reads *reads
 }
 
 type guard struct {
@@ -33,7 +36,13 @@ func NewGuards(snapshot Snapshot, given engine.Given) *Guards {
 }
 
 // Watch says where what is known comes from. It must be called before Latest.
-func (g *Guards) Watch(world *cluster.World) { g.world = world }
+func (g *Guards) Watch(world *cluster.World) {
+	g.world = world
+	g.reads = newReads(world.Exemptions)
+}
+
+// Fresh reads the exemptions of a namespace as they are stored at this moment.
+func (g *Guards) Fresh(namespace string) ([]v1alpha1.Exemption, error) { return g.reads.of(namespace) }
 
 // Changed is to be called of every change in the World; it does not block.
 func (g *Guards) Changed(c cluster.Change) {
@@ -42,7 +51,8 @@ func (g *Guards) Changed(c cluster.Change) {
 	}
 }
 
-// Latest are the defaults as they are now; nil where the cluster has not been read, or what is wanted cannot be read.
+// Latest are the defaults as they are now; nil as long as the cluster has not been read. Where it is not known any more what is
+// wanted, as when a kind comes or goes, they stay what they were: nobody asked for pods to go without.
 func (g *Guards) Latest() *engine.Guard {
 	if have := g.current.Load(); have != nil && have.upTo == g.changes.Load() {
 		return have.Guard
@@ -50,16 +60,19 @@ func (g *Guards) Latest() *engine.Guard {
 	g.making.Lock()
 	defer g.making.Unlock()
 	upTo := g.changes.Load()
-	if have := g.current.Load(); have != nil && have.upTo == upTo {
+	have := g.current.Load()
+	if have != nil && have.upTo == upTo {
 		return have.Guard
 	}
-	latest, known := g.snapshot()
-	if !known || latest == nil {
+	if latest, known := g.snapshot(); known && latest != nil {
+		s := *latest
+		if g.world.Governance(&s) {
+			have = &guard{Guard: engine.NewGuard(&s, g.given), upTo: upTo}
+			g.current.Store(have)
+		}
+	}
+	if have == nil {
 		return nil
 	}
-	s := *latest
-	g.world.Governance(&s)
-	made := &guard{Guard: engine.NewGuard(&s, g.given), upTo: upTo}
-	g.current.Store(made)
-	return made.Guard
+	return have.Guard // where it is an old one, the next who asks tries again
 }

@@ -25,15 +25,16 @@ const maxReview = 7 << 20
 // API server does what the namespace chose for that (failurePolicy).
 type pods struct {
 	latest  func() *engine.Guard
+	fresh   engine.Fresh
 	now     func() time.Time
 	log     logr.Logger
 	buffers sync.Pool
 	asked   *prometheus.CounterVec
 }
 
-// NewPods is the handler for MutatePath. Its metrics are registered at metrics.
-func NewPods(latest func() *engine.Guard, now func() time.Time, log logr.Logger, metrics prometheus.Registerer) (http.Handler, error) {
-	p := &pods{latest: latest, now: now, log: log, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
+// NewPods is the handler for MutatePath; fresh may be nil where latest lags behind nothing. Its metrics are registered at metrics.
+func NewPods(latest func() *engine.Guard, fresh engine.Fresh, now func() time.Time, log logr.Logger, metrics prometheus.Registerer) (http.Handler, error) {
+	p := &pods{latest: latest, fresh: fresh, now: now, log: log, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }}}
 	p.asked = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "palisade_webhook_pods_total", Help: "Pods that the webhook was asked to give defaults, by what came of it: changed, unchanged, failed.",
 	}, []string{"outcome"})
@@ -65,18 +66,21 @@ func (p *pods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	text := in.String()
 	in.Reset()
-	answer, changed, err := latest.Answer(in.AvailableBuffer(), text, p.now())
+	answer, err := latest.Answer(in.AvailableBuffer(), text, p.now(), p.fresh)
 	if err != nil {
 		p.fail(w, http.StatusBadRequest, err)
 		return
 	}
+	if answer.Unread != nil {
+		p.log.Error(answer.Unread, "a pod was judged by the exemptions that were known before")
+	}
 	outcome := "unchanged"
-	if changed {
+	if answer.Changed {
 		outcome = "changed"
 	}
 	p.asked.WithLabelValues(outcome).Inc()
 	w.Header()["Content-Type"] = jsonType
-	_, _ = w.Write(answer) // who has hung up need not be told
+	_, _ = w.Write(answer.JSON) // who has hung up need not be told
 }
 
 // jsonType is what every answer is.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"floe.dev/palisade/api/v1alpha1"
 	"floe.dev/palisade/engine"
 )
 
@@ -66,7 +67,7 @@ func podsHandler(t testing.TB, s *engine.Snapshot, now time.Time) (*pods, *prome
 		guard = engine.NewGuard(s, engine.Given{Mesh: "none"})
 	}
 	registry := prometheus.NewRegistry()
-	h, err := NewPods(func() *engine.Guard { return guard }, func() time.Time { return now }, logr.Discard(), registry)
+	h, err := NewPods(func() *engine.Guard { return guard }, nil, func() time.Time { return now }, logr.Discard(), registry)
 	require.NoError(t, err)
 	p, ok := h.(*pods)
 	require.True(t, ok)
@@ -178,6 +179,28 @@ func TestExemptionCountsUntilTheSecondAtWhichItEnds(t *testing.T) {
 	h, _ = podsHandler(t, s, end)
 	pod, _ = admit(t, h, old)
 	assert.NotNil(t, pod.Spec.SecurityContext)
+}
+
+// What is watched lags behind what is stored.
+func TestExemptionThatIsNotKnownYetCounts(t *testing.T) {
+	old := strings.ReplaceAll(plainPod, "app: web", "app: old")
+	stored := snapshotOf(t, clusterFacts, hardeningProfile, exemptionOfOld).Exemptions
+	h, _ := podsHandler(t, snapshotOf(t, clusterFacts, hardeningProfile), noon)
+	var read []string
+	h.fresh = func(namespace string) ([]v1alpha1.Exemption, error) {
+		read = append(read, namespace)
+		return stored, nil
+	}
+	pod, _ := admit(t, h, old)
+	assert.Nil(t, pod.Spec.SecurityContext)
+	assert.Contains(t, pod.Annotations["palisade.floe.dev/hardened"], "Exemption shop/old; ")
+	pod, _ = admit(t, h, plainPod)
+	assert.NotNil(t, pod.Spec.SecurityContext)
+	admit(t, h, plainPod, func(r *admissionv1.AdmissionRequest) { r.Namespace = "lab" })
+	assert.Equal(t, []string{"shop", "shop"}, read, "nothing is read for pods that are not changed")
+	h.fresh = func(string) ([]v1alpha1.Exemption, error) { return nil, errNotKnown }
+	pod, _ = admit(t, h, old)
+	assert.NotNil(t, pod.Spec.SecurityContext, "where it cannot be read, what is known counts")
 }
 
 func TestWhoeverCreatesAWeakPodIsTold(t *testing.T) {

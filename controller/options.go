@@ -141,7 +141,7 @@ func setUpAdmission(m manager.Manager, g *governor, guards *admission.Guards) er
 	if err != nil {
 		return err
 	}
-	pods, err := admission.NewPods(guards.Latest, g.now, log, metrics.Registry)
+	pods, err := admission.NewPods(guards.Latest, guards.Fresh, g.now, log, metrics.Registry)
 	if err != nil {
 		return err
 	}

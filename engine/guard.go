@@ -57,8 +57,8 @@ func NewGuard(s *Snapshot, given Given) *Guard {
 	}
 	for i := range s.Exemptions {
 		e := &s.Exemptions[i]
-		if n := g.namespaces[e.Namespace]; n != nil && slices.Contains(e.Spec.Layers, v1alpha1.LayerPodSecurity) {
-			n.exemptions = append(n.exemptions, e)
+		if n := g.namespaces[e.Namespace]; n != nil {
+			n.take(e)
 		}
 	}
 	if len(s.Profiles) == 0 {
@@ -83,21 +83,43 @@ func keepToken(c *model.Cluster) string {
 	return ""
 }
 
+// Fresh reads the Exemptions of a namespace as they are stored at this moment.
+type Fresh func(namespace string) ([]v1alpha1.Exemption, error)
+
 // Admit tells what a pod is given as it is admitted to a namespace; nothing where no profile that enforces gives defaults
-// there. Exemptions count until the second at which they end.
-func (g *Guard) Admit(namespace string, p *harden.Pod, now time.Time) harden.Result {
+// there. Exemptions count until the second at which they end. One that is so new that the guard does not know it counts as
+// well: fresh, which may be nil, is asked before a security context is changed. Where it fails the error is
+// returned beside what the guard knows.
+func (g *Guard) Admit(namespace string, p *harden.Pod, now time.Time, fresh Fresh) (harden.Result, error) {
 	n := g.namespaces[namespace]
 	if n == nil || n.observed {
-		return harden.Result{}
+		return harden.Result{}, nil
 	}
 	p.Admitted = true
-	return n.policy.Apply(p, harden.Options{Exempt: n.exempt(p, now), Record: true})
+	exempt := n.exempt(p, now)
+	r := n.policy.Apply(p, harden.Options{Exempt: exempt, Record: true})
+	if exempt != "" || fresh == nil || !r.Security() {
+		return r, nil
+	}
+	list, err := fresh(namespace)
+	if err != nil || len(list) == 0 {
+		return r, err
+	}
+	stored := &guarded{}
+	for i := range list {
+		stored.take(&list[i])
+	}
+	if exempt = stored.exempt(p, now); exempt != "" {
+		r = n.policy.Apply(p, harden.Options{Exempt: exempt, Record: true})
+	}
+	return r, nil
 }
 
-// Governs tells whether pods of a namespace are given anything when they are admitted.
-func (g *Guard) Governs(namespace string) bool {
-	n := g.namespaces[namespace]
-	return n != nil && !n.observed
+// take keeps an Exemption of Pod Security.
+func (n *guarded) take(e *v1alpha1.Exemption) {
+	if slices.Contains(e.Spec.Layers, v1alpha1.LayerPodSecurity) {
+		n.exemptions = append(n.exemptions, e)
+	}
 }
 
 // exempt names the first Exemption in force for a pod; empty for none.
@@ -114,16 +136,28 @@ func (n *guarded) exempt(p *harden.Pod, now time.Time) string {
 	return ""
 }
 
-// Answer answers the AdmissionReview of a pod that is created, appending to out, and tells whether the pod is changed. The
+// Answered is the answer to an AdmissionReview.
+type Answered struct {
+	// JSON is the review with its response.
+	JSON []byte
+	// Changed tells that the pod is changed.
+	Changed bool
+	// Unread is why the Exemptions of this moment could not be read, or nil; then those count that the guard knew.
+	Unread error
+}
+
+// Answer answers the AdmissionReview of a pod that is created, appending to out; fresh is as in Admit. The
 // error is harden.ErrNotJSON; what is no creation of a pod is let through.
-func (g *Guard) Answer(out []byte, review string, now time.Time) (answer []byte, changed bool, err error) {
+func (g *Guard) Answer(out []byte, review string, now time.Time, fresh Fresh) (Answered, error) {
 	r, err := harden.ReadReview(review)
 	if err != nil {
-		return nil, false, fmt.Errorf("reading the AdmissionReview: %w", err)
+		return Answered{}, fmt.Errorf("reading the AdmissionReview: %w", err)
 	}
+	var a Answered
 	var result harden.Result
 	if r.Creates() {
-		result = g.Admit(r.Namespace, r.Pod, now)
+		result, a.Unread = g.Admit(r.Namespace, r.Pod, now, fresh)
 	}
-	return harden.AppendAnswer(out, &r, result), len(result.Changes) > 0, nil
+	a.JSON, a.Changed = harden.AppendAnswer(out, &r, result), len(result.Changes) > 0
+	return a, nil
 }

@@ -107,3 +107,13 @@ type Result struct {
 	Changes []Change
 	Kept    []Kept
 }
+
+// Security tells whether a security context is given anything, or what goes with one.
+func (r *Result) Security() bool {
+	for i := range r.Changes {
+		if c := &r.Changes[i]; strings.HasPrefix(c.Parent, "securityContext") || c.Op == Append {
+			return true
+		}
+	}
+	return false
+}
