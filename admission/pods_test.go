@@ -233,3 +233,44 @@ func TestWhatIsNotKnownFails(t *testing.T) {
 	}
 	assert.Equal(t, map[string]float64{"changed": 0, "unchanged": 0, "failed": 5}, outcomes(t, registry))
 }
+
+func TestWhereProfilesTieNoneGives(t *testing.T) {
+	tied := strings.ReplaceAll(strings.Split(hardeningProfile, "---")[2], "name: production", "name: production-too")
+	h, _ := podsHandler(t, snapshotOf(t, clusterFacts, hardeningProfile, tied), noon)
+	_, response := admit(t, h, plainPod)
+	assert.Empty(t, response.Patch)
+}
+
+// The namespaces of the system, and that of a mesh's control plane, are governed only where a profile names them.
+func TestTheSystemsPodsAreLeftAlone(t *testing.T) {
+	everywhere := strings.Replace(hardeningProfile, "matchLabels: {team: a}", "", 1)
+	h, _ := podsHandler(t, snapshotOf(t, clusterFacts, everywhere), noon)
+	for _, system := range []string{"kube-system", "palisade-system"} {
+		_, response := admit(t, h, plainPod, func(r *admissionv1.AdmissionRequest) { r.Namespace = system })
+		assert.Empty(t, response.Patch, system)
+	}
+	_, response := admit(t, h, plainPod)
+	assert.NotEmpty(t, response.Patch)
+}
+
+// Linkerd leaves pods without a token out of the mesh where it projects none of its own.
+func TestNoTokenIsTakenWhereLinkerdNeedsIt(t *testing.T) {
+	linkerd := `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: linkerd-config, namespace: linkerd}
+data:
+  values: |
+    identityTrustDomain: cluster.local
+    clusterDomain: cluster.local
+    identity: {serviceAccountTokenProjection: PROJECTS}
+`
+	for projects, taken := range map[string]bool{"true": true, "false": false} {
+		s := snapshotOf(t, clusterFacts, hardeningProfile, strings.Replace(linkerd, "PROJECTS", projects, 1))
+		guard := engine.NewGuard(s, engine.Given{Mesh: "linkerd"})
+		h, err := NewPods(func() *engine.Guard { return guard }, nil, func() time.Time { return noon }, logr.Discard(), prometheus.NewRegistry())
+		require.NoError(t, err)
+		pod, _ := admit(t, h, plainPod)
+		assert.Equal(t, taken, pod.Spec.AutomountServiceAccountToken != nil, projects)
+	}
+}

@@ -80,7 +80,7 @@ func treeOf(t testing.TB, data []byte) (tree any) {
 	return tree
 }
 
-const rounds = 800
+const rounds = 300
 
 func TestASecondTurnGivesNothing(t *testing.T) {
 	for seed := range uint64(rounds) {
