@@ -99,8 +99,11 @@ func (h *Hardener) Document(text []byte, namespace string) (HardenedDocument, er
 		out.Templates = append(out.Templates, t)
 	}
 	changed, err := templatesOf(out.Text, namespace)
-	if err != nil || len(changed) != len(found) {
-		return out, fmt.Errorf("reading again what was written: %d of %d templates are there: %w", len(changed), len(found), err)
+	if err == nil && len(changed) != len(found) {
+		err = fmt.Errorf("%d of %d templates are there", len(changed), len(found))
+	}
+	if err != nil {
+		return out, fmt.Errorf("reading again what was written: %w", err)
 	}
 	for i := range changed {
 		if out.Templates[i].Below, err = h.below(&changed[i]); err != nil {
@@ -180,7 +183,7 @@ func (t *template) prefix() string {
 	return strings.Join(t.steps[t.within:], ".") + "."
 }
 
-// templatePaths are the ways to the pod in the objects that have one (k8s.io/api).
+// templatePath is the way to the pod in the objects that have one (k8s.io/api).
 func templatePath(apiVersion, kind string) ([]string, bool) {
 	switch apiVersion + " " + kind {
 	case "v1 Pod":
