@@ -77,6 +77,7 @@ var table = []rule{
 	{path: "netpol", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; the ports that a mesh rewrites to come in the Model"},
 	{path: "pss", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio; what a mesh injects comes in the Model"},
 	{path: "budget", floor: 1, ours: []string{"model"}, bans: pure, why: "as mesh/istio"},
+	{path: "harden", floor: 1, ours: []string{"model"}, bans: pure, why: "as pss, which judges what it gives: neither leans on the other"},
 	{path: "manifest", floor: 1, ours: []string{"model"}, bans: pure, why: "objects as text"},
 
 	{path: "image", floor: 1, ours: []string{"model"}, bans: pure, why: "it judges what was read; image/source reads"},
@@ -104,7 +105,7 @@ var table = []rule{
 	{
 		path: "engine", floor: 5, bans: pure, why: "it joins the pure packages; I/O comes in by interfaces",
 		ours: []string{
-			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss", "budget",
+			"api/v1alpha1", "model", "manifest", "mesh", "mesh/istio", "mesh/linkerd", "netpol", "pss", "budget", "harden",
 			"intent", "verdict", "verify", "rollout", "plan", "audit", "preflight", "report",
 		},
 	},

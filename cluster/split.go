@@ -8,9 +8,9 @@ import (
 // between two document markers. It holds one YAML document, or a stream of JSON values.
 type chunk struct {
 	file string
-	// line of the file on which text begins, from 1.
-	line int
-	text []byte
+	// line of the file on which text begins, from 1, and begin its offset.
+	line, begin int
+	text        []byte
 }
 
 // splitter cuts a file at its document markers. That is exact: a line that
@@ -64,7 +64,7 @@ func (s *splitter) take(line []byte, at, end, number int) {
 // cut ends the current chunk before an offset, which is on the line of that number.
 func (s *splitter) cut(at, number int) {
 	if s.content {
-		s.chunks = append(s.chunks, &chunk{file: s.file, line: s.line, text: s.data[s.start:at]})
+		s.chunks = append(s.chunks, &chunk{file: s.file, line: s.line, begin: s.start, text: s.data[s.start:at]})
 	}
 	s.start, s.line, s.content, s.marked = at, number, false, false
 }

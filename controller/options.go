@@ -103,10 +103,15 @@ func newManager(config *rest.Config, o Options) (manager.Manager, error) {
 
 func setUp(m manager.Manager, config *rest.Config, o Options) error {
 	g := newGovernor(o, m.GetEventRecorder("palisade"))
-	world, err := cluster.NewWorld(config, g.changed)
+	guards := admission.NewGuards(g.lookForAdmission, o.Given)
+	world, err := cluster.NewWorld(config, func(c cluster.Change) {
+		g.changed(c)
+		guards.Changed(c)
+	})
 	if err != nil {
 		return err
 	}
+	guards.Watch(world)
 	writer, err := cluster.NewWriter(config, false)
 	if err != nil {
 		return err
@@ -116,9 +121,7 @@ func setUp(m manager.Manager, config *rest.Config, o Options) error {
 		return err
 	}
 	if o.WebhookPort != 0 {
-		if _, err := admission.Setup(m, admission.Options{
-			Namespace: o.Namespace, Port: o.WebhookPort, Snapshot: g.lookForAdmission, Given: o.Given, Clock: g.now, Log: o.Log.WithName("admission"),
-		}); err != nil {
+		if err := setUpAdmission(m, g, guards); err != nil {
 			return fmt.Errorf("admission: %w", err)
 		}
 	}
@@ -147,4 +150,21 @@ func setUp(m manager.Manager, config *rest.Config, o Options) error {
 		return nil
 	}
 	return errors.Join(m.AddHealthzCheck("healthz", healthz.Ping), m.AddReadyzCheck("readyz", ready))
+}
+
+// setUpAdmission serves what judges palisade's kinds, and what gives pods their defaults. Who is asked is said by the webhook configurations.
+func setUpAdmission(m manager.Manager, g *governor, guards *admission.Guards) error {
+	log := g.options.Log.WithName("admission")
+	server, err := admission.Setup(m, admission.Options{
+		Namespace: g.options.Namespace, Port: g.options.WebhookPort, Snapshot: g.lookForAdmission, Given: g.options.Given, Clock: g.now, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	pods, err := admission.NewPods(guards.Latest, guards.Fresh, g.now, log, metrics.Registry)
+	if err != nil {
+		return err
+	}
+	server.Register(admission.MutatePath, pods)
+	return nil
 }

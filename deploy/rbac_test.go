@@ -134,12 +134,16 @@ func TestWritingIsAllowedForWhatCompilersWriteAndNothingElse(t *testing.T) {
 		"linkerd-only-known-addresses": {[]string{"netpol", "budget", "mesh/linkerd"}, true},
 		"no-mesh-admission-off":        {[]string{"netpol", "budget"}, false},
 		"not-isolated-placed-by-hand":  {[]string{"netpol", "budget", "mesh/istio", "mesh/linkerd"}, true},
+		"pods-hardened":                {[]string{"netpol", "budget", "mesh/istio"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := slices.Clone(own)
 			if test.admission {
 				want = append(want, webhook...)
+			}
+			if name == "pods-hardened" {
+				want = append(want, "patch admissionregistration.k8s.io/mutatingwebhookconfigurations palisade")
 			}
 			for _, gk := range written(t, test.compilers...) {
 				for _, verb := range []string{"create", "update", "patch", "delete"} {

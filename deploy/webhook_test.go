@@ -128,3 +128,35 @@ func TestAdmissionLeavesTheMeshesNamespacesAlone(t *testing.T) {
 		}
 	}
 }
+
+// The webhook for pods is there only where it is asked for, is asked about nothing but new pods, and never about the system's.
+func TestPodsAreChangedOnlyWhereThatIsAskedFor(t *testing.T) {
+	for name, file := range renderings(t) {
+		configurations := all[admissionv1.MutatingWebhookConfiguration](t, read(t, file), "MutatingWebhookConfiguration")
+		if name != "pods-hardened" {
+			assert.Empty(t, configurations, name)
+			continue
+		}
+		require.Len(t, configurations, 1)
+		for _, w := range configurations[0].Webhooks {
+			require.Len(t, w.Rules, 1)
+			assert.Equal(t, []admissionv1.OperationType{admissionv1.Create}, w.Rules[0].Operations)
+			assert.Equal(t, []string{"pods"}, w.Rules[0].Resources)
+			assert.Equal(t, admissionv1.SideEffectClassNone, *w.SideEffects)
+			assert.Equal(t, admissionv1.IfNeededReinvocationPolicy, *w.ReinvocationPolicy)
+			assert.LessOrEqual(t, *w.TimeoutSeconds, int32(5))
+			assert.Equal(t, "/mutate-pods", *w.ClientConfig.Service.Path)
+			selector, err := metav1.LabelSelectorAsSelector(w.NamespaceSelector)
+			require.NoError(t, err)
+			for _, system := range []string{"kube-system", "kube-public", "kube-node-lease", "palisade-system", "istio-system"} {
+				for _, choice := range []string{"", "strict"} {
+					assert.False(t, selector.Matches(labels.Set{corev1.LabelMetadataName: system, "palisade.floe.dev/admission": choice}), system)
+				}
+			}
+			strict := *w.FailurePolicy == admissionv1.Fail
+			assert.Equal(t, strict, selector.Matches(labels.Set{corev1.LabelMetadataName: "shop", "palisade.floe.dev/admission": "strict"}))
+			assert.Equal(t, !strict, selector.Matches(labels.Set{corev1.LabelMetadataName: "shop"}))
+		}
+		assert.Len(t, configurations[0].Webhooks, 2)
+	}
+}

@@ -143,6 +143,7 @@ func postureOf(p *v1alpha1.SecurityProfile) *model.Posture {
 			Audit: string(spec.PodSecurity.Audit), AuditVersion: version,
 			Warn: string(spec.PodSecurity.Warn), WarnVersion: version,
 		},
+		Hardening:         HardeningOf(spec),
 		Rollout:           rolloutOf(spec.Rollout),
 		DisruptionBudgets: spec.Workload != nil && spec.Workload.DisruptionBudgets == v1alpha1.Enabled,
 	}

@@ -55,6 +55,7 @@ type Posture struct {
 	Mesh        MeshPosture
 	Network     NetworkPosture
 	PodSecurity PodSecurityPosture
+	Hardening   Hardening
 	Rollout     RolloutPosture
 	// DisruptionBudgets tells that workloads are given PodDisruptionBudgets.
 	DisruptionBudgets bool

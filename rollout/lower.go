@@ -24,7 +24,8 @@ func (w *work) lowered() *model.Posture {
 	if w.posture != nil {
 		demanded = *w.posture
 		p.Profile, p.Rollout = demanded.Profile, demanded.Rollout
-		p.DisruptionBudgets = demanded.DisruptionBudgets // they refuse no traffic and no pod, so there is no stage to prove
+		// What refuses no traffic and no pod has no stage to prove.
+		p.DisruptionBudgets, p.Hardening = demanded.DisruptionBudgets, demanded.Hardening
 	}
 	p.Network = w.networkPosture(&demanded.Network)
 	p.Mesh = w.meshPosture(&demanded.Mesh)

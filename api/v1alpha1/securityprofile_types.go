@@ -321,6 +321,7 @@ type LocalProfile struct {
 }
 
 // WorkloadPolicy holds further defaults and demands for pods and their controllers.
+// +kubebuilder:validation:XValidation:rule="!has(self.dnsPolicy) || self.dnsPolicy != 'None' || has(self.dnsConfig) && has(self.dnsConfig.nameservers) && self.dnsConfig.nameservers.size() > 0",message="None needs nameservers in dnsConfig",fieldPath=".dnsPolicy"
 type WorkloadPolicy struct {
 	// automountServiceAccountToken is the default for pods that do not say.
 	// +optional
@@ -336,6 +337,31 @@ type WorkloadPolicy struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system-')",message="system priority classes are for the system"
 	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// secretVolumes gives volumes of Secrets the mode 0400, and mounts them read-only, where pods do not say. Enabled by default.
+	// +optional
+	// +kubebuilder:default=Enabled
+	SecretVolumes Switch `json:"secretVolumes,omitempty"`
+
+	// pullMovingTags gives the imagePullPolicy Always to images of no tag, or of one that is moved by custom (latest, main, stable).
+	// Enabled by default.
+	// +optional
+	// +kubebuilder:default=Enabled
+	PullMovingTags Switch `json:"pullMovingTags,omitempty"`
+
+	// dnsPolicy is given to pods that name none, or only the default.
+	// +optional
+	// +kubebuilder:validation:Enum=ClusterFirst;ClusterFirstWithHostNet;Default;None
+	DNSPolicy corev1.DNSPolicy `json:"dnsPolicy,omitempty"`
+
+	// dnsConfig is given to pods that have none.
+	// +optional
+	DNSConfig *corev1.PodDNSConfig `json:"dnsConfig,omitempty"`
+
+	// antiAffinity prefers different nodes for the replicas of pods that have no anti-affinity. Disabled by default.
+	// +optional
+	// +kubebuilder:default=Disabled
+	AntiAffinity Switch `json:"antiAffinity,omitempty"`
 
 	// disruptionBudgets writes a PodDisruptionBudget for each workload that has replicas to spare.
 	// +optional

@@ -1237,6 +1237,11 @@ func (in *WorkloadPolicy) DeepCopyInto(out *WorkloadPolicy) {
 		*out = new(corev1.ResourceRequirements)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.DNSConfig != nil {
+		in, out := &in.DNSConfig, &out.DNSConfig
+		*out = new(corev1.PodDNSConfig)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.AllowedRegistries != nil {
 		in, out := &in.AllowedRegistries, &out.AllowedRegistries
 		*out = make([]string, len(*in))

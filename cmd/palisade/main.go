@@ -82,7 +82,7 @@ TLS and authorization of Istio or Linkerd, and Pod Security labels.`,
 		return fmt.Errorf("%w\nsee %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newLevels(s), newCheck(s), newVerify(s), newReport(s), newController(s), newScanGate(s), newImage(s), newVersion(s),
+		newPlan(s), newRender(s), newMap(s), newExplain(s), newDiff(s), newAudit(s), newLevels(s), newCheck(s), newVerify(s), newReport(s), newHarden(s), newController(s), newScanGate(s), newImage(s), newVersion(s),
 	)
 	return root
 }

@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -39,6 +42,7 @@ func run(ctx context.Context) error {
 	metrics := flags.String("metrics", "0", "")
 	elect := flags.Bool("elect", false, "")
 	blind := flags.Bool("blind", false, "never read the cluster")
+	pods := flags.Bool("pods", false, "give pods their defaults, by what is watched")
 	flags.StringVar(&o.Namespace, "namespace", "", "")
 	flags.StringVar(&o.Given.Mesh, "mesh", "none", "")
 	flags.IntVar(&o.Port, "port", 0, "")
@@ -67,6 +71,9 @@ func run(ctx context.Context) error {
 	}
 	var latest atomic.Pointer[engine.Snapshot]
 	o.Snapshot = func() (*engine.Snapshot, bool) { s := latest.Load(); return s, s != nil }
+	if *pods {
+		return servePods(ctx, mgr, o)
+	}
 	if _, err := admission.Setup(mgr, o); err != nil {
 		return err
 	}
@@ -81,6 +88,46 @@ func run(ctx context.Context) error {
 				time.Sleep(200 * time.Millisecond)
 			}
 		}()
+	}
+	return mgr.Start(ctx)
+}
+
+// servePods serves what gives pods their defaults, over a cluster that is watched, as the controller does.
+func servePods(ctx context.Context, mgr ctrl.Manager, o admission.Options) error {
+	var world *cluster.World
+	var known atomic.Pointer[engine.Snapshot]
+	o.Snapshot = func() (*engine.Snapshot, bool) {
+		if !world.Synced() || world.Blocked() != "" {
+			return nil, false
+		}
+		if s := known.Load(); s != nil {
+			return s, true // what the mesh is does not change here
+		}
+		known.Store(world.Snapshot())
+		return known.Load(), true
+	}
+	guards := admission.NewGuards(o.Snapshot, o.Given)
+	world, err := cluster.NewWorld(mgr.GetConfig(), guards.Changed)
+	if err != nil {
+		return err
+	}
+	guards.Watch(world)
+	handler, err := admission.NewPods(guards.Latest, guards.Fresh, time.Now, o.Log, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	server, err := admission.Setup(mgr, o)
+	if err != nil {
+		return err
+	}
+	server.Register(admission.MutatePath, handler)
+	if err := errors.Join(mgr.Add(world), mgr.AddReadyzCheck("world", func(*http.Request) error {
+		if guards.Latest() == nil {
+			return errors.New("the cluster has not been read yet")
+		}
+		return nil
+	})); err != nil {
+		return err
 	}
 	return mgr.Start(ctx)
 }
