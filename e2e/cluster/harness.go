@@ -118,7 +118,7 @@ func (h *harness) command(ctx context.Context, program string, args ...string) *
 		"PATH="+strings.Join([]string{h.tools(), filepath.Join(h.debian, "usr/bin"), os.Getenv("PATH")}, ":"),
 		"DOCKER_HOST=unix://"+h.socket(),
 		"DOCKER_CONFIG="+filepath.Join(h.run, "docker"),
-		"KUBECONFIG="+h.kubeconfig(),
+		"KUBECONFIG="+h.kubeconfig(), "PALISADE_E2E_KUBECONFIG="+h.kubeconfig(),
 	)
 	return c
 }
