@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ func render(w world) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %[1]s\ndelete table %[1]s\ntable %[1]s {\n", table)
 	fmt.Fprintf(&b, "\tset pods { type ipv4_addr; %s}\n", elements(known))
-	maps := map[networkingv1.PolicyType][]string{}
+	jumps := map[networkingv1.PolicyType][]string{}
 	for i, p := range pods {
 		for _, direction := range []networkingv1.PolicyType{networkingv1.PolicyTypeEgress, networkingv1.PolicyTypeIngress} {
 			rules, isolated, err := w.rules(p, direction)
@@ -51,7 +52,7 @@ func render(w world) (string, error) {
 				continue
 			}
 			chain := fmt.Sprintf("%s_%d", strings.ToLower(string(direction)), i)
-			maps[direction] = append(maps[direction], fmt.Sprintf("%s : jump %s", p.Status.PodIP, chain))
+			jumps[direction] = append(jumps[direction], fmt.Sprintf("%s : jump %s", p.Status.PodIP, chain))
 			fmt.Fprintf(&b, "\tchain %s { # %s/%s\n", chain, p.Namespace, p.Name)
 			for _, r := range rules {
 				fmt.Fprintf(&b, "\t\t%s return\n", r)
@@ -59,8 +60,8 @@ func render(w world) (string, error) {
 			b.WriteString("\t\tdrop\n\t}\n")
 		}
 	}
-	fmt.Fprintf(&b, "\tmap egress { type ipv4_addr : verdict; %s}\n", elements(maps[networkingv1.PolicyTypeEgress]))
-	fmt.Fprintf(&b, "\tmap ingress { type ipv4_addr : verdict; %s}\n", elements(maps[networkingv1.PolicyTypeIngress]))
+	fmt.Fprintf(&b, "\tmap egress { type ipv4_addr : verdict; %s}\n", elements(jumps[networkingv1.PolicyTypeEgress]))
+	fmt.Fprintf(&b, "\tmap ingress { type ipv4_addr : verdict; %s}\n", elements(jumps[networkingv1.PolicyTypeIngress]))
 	fmt.Fprintf(&b, `	chain forward {
 		type filter hook forward priority -10; policy accept;
 		ct state established,related accept
@@ -88,19 +89,22 @@ func elements(all []string) string {
 }
 
 // networked are the pods that have an address of their own and have not ended, in order of their names.
+// Of two with one address only the newer has it: the older one is ending.
 func (w world) networked() []*corev1.Pod {
-	var all []*corev1.Pod
+	holder := map[netip.Addr]*corev1.Pod{}
 	for _, p := range w.pods {
 		address, err := netip.ParseAddr(p.Status.PodIP)
 		ended := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-		if err == nil && address.Is4() && !p.Spec.HostNetwork && !ended {
-			all = append(all, p)
+		if err != nil || !address.Is4() || p.Spec.HostNetwork || ended {
+			continue
+		}
+		if other := holder[address]; other == nil || other.CreationTimestamp.Before(&p.CreationTimestamp) {
+			holder[address] = p
 		}
 	}
-	slices.SortFunc(all, func(a, b *corev1.Pod) int {
+	return slices.SortedFunc(maps.Values(holder), func(a, b *corev1.Pod) int {
 		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
 	})
-	return all
 }
 
 // rules are the matches that a pod's policies allow in one direction; isolated tells whether any policy speaks of it.
