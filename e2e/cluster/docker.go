@@ -173,6 +173,14 @@ func (h *harness) down(ctx context.Context) error {
 	return errors.Join(removeCgroups(), os.RemoveAll(h.run))
 }
 
+// purge is down, and removes what was built.
+func (h *harness) purge(ctx context.Context) error {
+	if err := h.down(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(h.cache)
+}
+
 // removeCgroups removes the cgroups of containers that are gone, from the leaves up. Those of others have another name.
 func removeCgroups() error {
 	var folders []string

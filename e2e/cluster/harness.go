@@ -93,7 +93,7 @@ func (h *harness) up(ctx context.Context) error {
 }
 
 func (h *harness) say(format string, args ...any) {
-	fmt.Fprintf(h.progress, "cluster: "+format+"\n", args...)
+	_, _ = fmt.Fprintf(h.progress, "cluster: "+format+"\n", args...)
 }
 
 // lock keeps a second harness out until unlock is called, or this one ends.

@@ -36,9 +36,9 @@ func there(path string) bool {
 	return err == nil
 }
 
-// whole makes a file or folder of the cache: make writes it beside its place, and
+// whole makes a file or folder of the cache: fill writes it beside its place, and
 // only what is complete is moved there. What is there is left.
-func whole(path string, make func(beside string) error) error {
+func whole(path string, fill func(beside string) error) error {
 	if there(path) {
 		return nil
 	}
@@ -49,7 +49,7 @@ func whole(path string, make func(beside string) error) error {
 	if err := os.RemoveAll(beside); err != nil {
 		return err
 	}
-	if err := make(beside); err != nil {
+	if err := fill(beside); err != nil {
 		return err
 	}
 	return os.Rename(beside, path)

@@ -119,17 +119,18 @@ func (h *harness) proveEnforcement(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dial := func(ip string) (string, error) {
-		return h.ask(ctx, nil, "exec", "-n", namespace, "client", "--", "/peer", "dial", "--timeout=1s", "tcp", ip+":8080")
+	must := func(ip, expected string) error {
+		seen, err := h.ask(ctx, nil, "exec", "-n", namespace, "client", "--", "/peer", "dial", "--timeout=1s", "tcp", ip+":8080")
+		if err == nil && seen != expected {
+			return fmt.Errorf("a flow is %q and must be %q: policies are not enforced as they should be", seen, expected)
+		}
+		return err
 	}
 	err = await(ctx, time.Minute, func() error {
-		if seen, err := dial(open); err != nil || seen != "open" {
-			return fmt.Errorf("a flow that nothing forbids is %q (%v)", seen, err)
+		if err := must(open, "open"); err != nil {
+			return err
 		}
-		if seen, err := dial(closed); err != nil || seen != "no answer" {
-			return fmt.Errorf("a flow that a policy forbids is %q (%v): policies are not enforced", seen, err)
-		}
-		return nil
+		return must(closed, "no answer")
 	})
 	if err != nil {
 		return err

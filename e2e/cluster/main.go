@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, progress io.Writer) int {
 	case len(args) > 0 && args[0] == "exec" && errors.As(err, &exit) && exit.ExitCode() > 0:
 		return exit.ExitCode()
 	}
-	fmt.Fprintln(progress, "cluster:", err)
+	_, _ = fmt.Fprintln(progress, "cluster:", err)
 	return 2
 }
 
@@ -57,7 +57,9 @@ func verb(ctx context.Context, args []string, progress io.Writer) error {
 	if args[0] == "exec" && len(args) > 2 && args[1] == "--" {
 		return h.exec(ctx, args[2:])
 	}
-	if len(args) > 1 {
+	verbs := map[string]func(*harness, context.Context) error{"up": (*harness).up, "down": (*harness).down, "purge": (*harness).purge}
+	do, known := verbs[args[0]]
+	if !known || len(args) > 1 {
 		return errors.New(usage)
 	}
 	unlock, err := h.lock()
@@ -65,16 +67,5 @@ func verb(ctx context.Context, args []string, progress io.Writer) error {
 		return err
 	}
 	defer unlock()
-	switch args[0] {
-	case "up":
-		return h.up(ctx)
-	case "down":
-		return h.down(ctx)
-	case "purge":
-		if err := h.down(ctx); err != nil {
-			return err
-		}
-		return os.RemoveAll(h.cache)
-	}
-	return errors.New(usage)
+	return do(h, ctx)
 }

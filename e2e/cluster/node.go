@@ -30,15 +30,22 @@ func (h *harness) makeNode(ctx context.Context) error {
 	if _, err := output(h.command(ctx, "docker", "image", "inspect", "--format", "{{.Id}}", h.node)); err == nil {
 		return nil
 	}
-	overlay := filepath.Join(h.cache, "node")
+	if err := h.importNode(ctx); err != nil {
+		return err
+	}
+	return h.removeOldNodes(ctx)
+}
+
+// importNode gives Docker the node: Debian's root, and over it what is ours.
+func (h *harness) importNode(ctx context.Context) (err error) {
+	overlay, joined := filepath.Join(h.cache, "node"), filepath.Join(h.cache, "node.tar")
 	if err := os.RemoveAll(overlay); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(joined), os.RemoveAll(overlay)) }()
 	if err := h.overlay(ctx, overlay); err != nil {
 		return err
 	}
-	joined := filepath.Join(h.cache, "node.tar")
-	defer func() { err = errors.Join(err, os.Remove(joined), os.RemoveAll(overlay)) }()
 	if _, err := output(h.command(ctx, "cp", h.root, joined)); err != nil {
 		return err
 	}
@@ -54,6 +61,26 @@ func (h *harness) makeNode(ctx context.Context) error {
 	}
 	_, err = output(h.command(ctx, "docker", "import", "--change", `ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]`, joined, h.node))
 	return err
+}
+
+// removeOldNodes removes the images that this one replaces, and the cluster that was made of one: each takes a gigabyte.
+func (h *harness) removeOldNodes(ctx context.Context) error {
+	if err := h.deleteCluster(ctx); err != nil {
+		return err
+	}
+	all, err := output(h.command(ctx, "docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "localhost/palisade-e2e-node"))
+	if err != nil {
+		return err
+	}
+	for _, reference := range strings.Fields(all) {
+		if reference == h.node {
+			continue
+		}
+		if _, err := output(h.command(ctx, "docker", "image", "rm", reference)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // filesBelow are the files of a folder, as ./usr/bin/env.
