@@ -1,3 +1,5 @@
+// The CNI plugins of the node of the end-to-end tests, built from source. A module of
+// its own, as the others here: what the parts of a cluster require clashes.
 module floe.dev/palisade/e2e/cluster/parts/cni
 
 go 1.26.0

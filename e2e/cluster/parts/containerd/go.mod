@@ -1,3 +1,5 @@
+// The container runtime of the node of the end-to-end tests, built from source. A
+// module of its own: what the parts of a cluster require clashes.
 module floe.dev/palisade/e2e/cluster/parts/containerd
 
 go 1.26.6

@@ -1,3 +1,5 @@
+// Kind, which creates the cluster of the end-to-end tests, built from source. A module
+// of its own: what the parts of a cluster require clashes.
 module floe.dev/palisade/e2e/cluster/parts/kind
 
 go 1.26.0

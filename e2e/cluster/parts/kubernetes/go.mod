@@ -1,5 +1,6 @@
-// The API server of the end-to-end tests, built from source. It is a module of
-// its own because its requirements clash with those of etcd and of the product.
+// Kubernetes' programs for the cluster of the end-to-end tests, built from source; the
+// API server is pinned in hack/controlplane/kubernetes, at the same version. A module of
+// its own: what the parts of a cluster require clashes.
 module floe.dev/palisade/e2e/cluster/parts/kubernetes
 
 go 1.26.0
