@@ -16,10 +16,10 @@ RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/palisade/files deploy/manifests deploy/testdata
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab build test test-istio test-linkerd test-issuers test-apiserver test-deploy bench fuzz lint fmt generate verify ci clean
+.PHONY: help demo lab build test test-istio test-linkerd test-issuers test-apiserver test-deploy e2e-cluster e2e-cluster-test e2e-cluster-down bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## watch palisade at work on a control plane of its own; KEEP=1 lets it run on until Ctrl-C
 	@hack/demo.sh $(if $(KEEP),-keep)
@@ -51,6 +51,18 @@ test-apiserver: $(CHARTTOOLS)/built ## hold palisade to a real API server, built
 test-deploy: $(CHARTTOOLS)/built ## hold chart, alert rules and dashboard to Helm, promtool and the types of Grafana
 	$(CHARTENV) go test -count=1 -v ./deploy
 	go -C e2e test -count=1 -v ./dashboard
+
+e2e-cluster: $(CHARTTOOLS)/built ## bring up a Kind cluster with palisade, without a registry (needs root; minutes at first)
+	go -C e2e build -o ../bin/e2e-cluster ./cluster
+	cd e2e && $(CHARTENV) ../bin/e2e-cluster up
+
+e2e-cluster-test: ## run the behaviours in that cluster; RUN=name for one, KEEP=1 leaves their objects
+	go -C e2e test -c -o ../bin/e2e-suite ./suite
+	cd e2e && ../bin/e2e-cluster exec -- ../bin/e2e-suite -test.v $(if $(RUN),-test.run '$(RUN)')
+
+e2e-cluster-down: ## stop everything that e2e-cluster started
+	go -C e2e build -o ../bin/e2e-cluster ./cluster
+	cd e2e && ../bin/e2e-cluster down
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
