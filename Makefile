@@ -19,7 +19,7 @@ GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/crds deploy/chart/pali
 .PHONY: help demo lab build test test-istio test-linkerd test-issuers test-apiserver test-deploy e2e-cluster e2e-cluster-test e2e-cluster-down bench fuzz lint fmt generate verify ci clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## watch palisade at work on a control plane of its own; KEEP=1 lets it run on until Ctrl-C
 	@hack/demo.sh $(if $(KEEP),-keep)
