@@ -97,7 +97,7 @@ func servePods(ctx context.Context, mgr ctrl.Manager, o admission.Options) error
 	var world *cluster.World
 	var known atomic.Pointer[engine.Snapshot]
 	o.Snapshot = func() (*engine.Snapshot, bool) {
-		if !world.Synced() || world.Blocked() != "" {
+		if why, _ := world.Blocked(); why != "" || !world.Synced() {
 			return nil, false
 		}
 		if s := known.Load(); s != nil {
