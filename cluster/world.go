@@ -212,18 +212,29 @@ func (w *World) forget(k *watchedKind) {
 
 // definition is the CustomResourceDefinition of a kind, or nil where there is none; known is false where they cannot be looked at.
 func (w *World) definition(r schema.GroupVersionResource) (definition *entry, known bool) {
-	for _, k := range w.watched {
-		if k.kind != "CustomResourceDefinition" || k.refused != nil || !k.informer.HasSynced() {
-			continue
-		}
-		o, found, err := k.informer.GetStore().GetByKey(r.Resource + "." + r.Group)
-		if err != nil || !found {
-			return nil, err == nil
-		}
-		e, ok := o.(*entry)
-		return e, ok
+	k := w.of(schema.GroupKind{Group: definitions.Group, Kind: "CustomResourceDefinition"})
+	if k == nil || k.refused != nil || !k.informer.HasSynced() {
+		return nil, false
 	}
-	return nil, false
+	e, err := k.entry(r.Resource + "." + r.Group)
+	return e, err == nil
+}
+
+// of is the kind that is watched of a group and a name, or nil.
+func (w *World) of(gk schema.GroupKind) *watchedKind {
+	for _, k := range w.watched {
+		if k.Group == gk.Group && k.kind == gk.Kind {
+			return k
+		}
+	}
+	return nil
+}
+
+// entry is what is kept of an object, "namespace/name", or nil.
+func (k *watchedKind) entry(key string) (*entry, error) {
+	o, _, err := k.informer.GetStore().GetByKey(key)
+	e, _ := o.(*entry)
+	return e, err
 }
 
 func (w *World) watch(ctx context.Context, k servedKind) {
@@ -505,15 +516,12 @@ func (w *World) lacks(gk schema.GroupKind) string {
 func (w *World) HasPod(namespace, name string) bool {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	for _, k := range w.watched {
-		if k.kind != "Pod" || k.Group != "" {
-			continue
-		}
-		o, found, err := k.informer.GetStore().GetByKey(namespace + "/" + name)
-		e, ok := o.(*entry)
-		return err == nil && found && ok && e.DeletionTimestamp == nil
+	k := w.of(schema.GroupKind{Kind: "Pod"})
+	if k == nil {
+		return false
 	}
-	return false
+	e, err := k.entry(namespace + "/" + name)
+	return err == nil && e != nil && e.DeletionTimestamp == nil
 }
 
 // Undefined says why one of palisade's own kinds ("trafficrules") is not there to stay, by asking the cluster; empty where it is.

@@ -163,9 +163,11 @@ func (g *governor) run(ctx context.Context) {
 	began := g.now()
 	g.bell.begin()
 	g.bury()
-	why, snapshot := g.blockedBy(began), g.look(0)
-	if why == "" { // a kind may have gone meanwhile
-		why = g.blockedBy(began)
+	var snapshot *engine.Snapshot
+	why := g.blockedBy(began)
+	if why == "" {
+		snapshot = g.look(0)
+		why = g.blockedBy(began) // a kind may have gone meanwhile
 	}
 	if why == "" {
 		why = g.lost(ctx, snapshot, began)

@@ -87,8 +87,8 @@ func (in *Input) bundles() []Bundle {
 	return all
 }
 
-// rootBundle names the ConfigMap, and its key, by which the mesh hands out its roots.
-func rootBundle(kind model.MeshKind) (name, key string) {
+// RootBundle names the ConfigMap, and its key, by which a mesh hands out its roots: Istio into every namespace.
+func RootBundle(kind model.MeshKind) (name, key string) {
 	if kind == model.MeshLinkerd {
 		return "linkerd-identity-trust-roots", "ca-bundle.crt"
 	}
@@ -99,7 +99,7 @@ func rootBundle(kind model.MeshKind) (name, key string) {
 func (in *Input) authority() authority {
 	mesh := &in.Model.Cluster.Mesh
 	var a authority
-	name, key := rootBundle(mesh.Kind)
+	name, key := RootBundle(mesh.Kind)
 	if o := in.object("ConfigMap", mesh.Namespace, name); o != nil {
 		text, _ := o.Map("data")[key].(string)
 		a.add(&a.roots, []byte(text), o.Ref().String()+" "+key)

@@ -121,7 +121,7 @@ func issuerTrusted() Check {
 		Fix:  "put the issuer's root into the bundle, let every proxy take it, and then change the issuer: in this order",
 		Run: withAuthority(partIssuer, func(in *Input, a *authority, t *tally) (string, string) {
 			a.notRead(t)
-			name, _ := rootBundle(in.Model.Cluster.Mesh.Kind)
+			name, _ := RootBundle(in.Model.Cluster.Mesh.Kind)
 			roots, others := x509.NewCertPool(), x509.NewCertPool()
 			given := 0
 			for _, c := range a.roots {
@@ -161,7 +161,7 @@ func rootsAlike() Check {
 			if n := len(a.roots); n > 1 {
 				t.look(Warning, "%s: %s", plural(n, "root"), strings.Join(namesOf(a.roots), ", "))
 			}
-			name, key := rootBundle(mesh.Kind)
+			name, key := RootBundle(mesh.Kind)
 			own := in.object("ConfigMap", mesh.Namespace, name)
 			copies := in.configMaps(name)
 			for _, o := range copies {

@@ -55,7 +55,7 @@ func (in *Input) finding(code string, severity model.Severity) {
 func (in *Input) setRoots(of ...*ca) {
 	for i := range in.Model.Existing {
 		if ref := in.Model.Existing[i].Ref(); ref.Kind == "ConfigMap" {
-			name, key := rootBundle(in.Model.Cluster.Mesh.Kind)
+			name, key := RootBundle(in.Model.Cluster.Mesh.Kind)
 			in.Model.Existing[i] = rootsMap(ref.Namespace, name, key, of...)
 		}
 	}

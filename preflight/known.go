@@ -28,7 +28,7 @@ func AuthorityOf(m *model.Model, secrets []Bundle) Authority {
 	for _, c := range found.roots {
 		a.Roots = append(a.Roots, c.Certificate)
 	}
-	name, key := rootBundle(m.Cluster.Mesh.Kind)
+	name, key := RootBundle(m.Cluster.Mesh.Kind)
 	if o := in.object("ConfigMap", m.Cluster.Mesh.Namespace, name); o != nil {
 		a.RootsText, _ = o.Map("data")[key].(string)
 	}
@@ -59,9 +59,6 @@ func AuthoritySecrets(m *model.Model) []model.Ref {
 	in := &Input{Model: m}
 	return slices.DeleteFunc(in.secrets(), func(r model.Ref) bool { return r.Name == linkerdInjectorSecret })
 }
-
-// RootBundle names the ConfigMap, and its key, by which a mesh hands out its roots: Istio into every namespace.
-func RootBundle(kind model.MeshKind) (name, key string) { return rootBundle(kind) }
 
 // CertificatesOf reads the certificates of a PEM text; wrong says what is there that is none.
 func CertificatesOf(text []byte, at string) (list []*x509.Certificate, wrong string) {

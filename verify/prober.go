@@ -22,9 +22,15 @@ func ProberIdentity(mesh *model.Mesh, text string) (string, error) {
 		return "", errors.New("the trust domain of the mesh is not known, and so nor is the prober's identity: give it as --trust-domain")
 	case mesh.Kind == model.MeshLinkerd && mesh.Namespace == "":
 		return "", errors.New("the namespace of Linkerd's control plane is not known, and so nor is the prober's identity: give the whole identity")
-	case mesh.Kind == model.MeshLinkerd:
-		return name + "." + namespace + ".serviceaccount.identity." + mesh.Namespace + "." + mesh.TrustDomain, nil
 	default:
-		return mesh.TrustDomain + "/ns/" + namespace + "/sa/" + name, nil
+		return IdentityOf(mesh, namespace, name), nil
 	}
+}
+
+// IdentityOf is the identity of a service account in a mesh, as model.Facts has it. Of Linkerd the namespace of the control plane is part of it.
+func IdentityOf(mesh *model.Mesh, namespace, account string) string {
+	if mesh.Kind == model.MeshLinkerd {
+		return account + "." + namespace + ".serviceaccount.identity." + mesh.Namespace + "." + mesh.TrustDomain
+	}
+	return mesh.TrustDomain + "/ns/" + namespace + "/sa/" + account
 }

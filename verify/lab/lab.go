@@ -30,10 +30,7 @@ func (l *Lab) Identity(namespace, name string) string {
 }
 
 func identityOf(mesh model.MeshKind, domain, namespace, name string) string {
-	if mesh == model.MeshLinkerd {
-		return name + "." + namespace + ".serviceaccount.identity.linkerd." + domain
-	}
-	return domain + "/ns/" + namespace + "/sa/" + name
+	return verify.IdentityOf(&model.Mesh{Kind: mesh, Namespace: "linkerd", TrustDomain: domain}, namespace, name)
 }
 
 // TrustDomain is that of every lab.
