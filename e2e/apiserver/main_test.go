@@ -3,10 +3,7 @@ package apiserver
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,36 +26,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := withControlPlane(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e/apiserver:", err)
-		code = 2
-	}
-	os.Exit(code)
-}
-
-func withControlPlane(run func() int) (code int, err error) {
-	folder, err := os.MkdirTemp("", "palisade-e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	binary = filepath.Join(folder, "palisade")
-	if out, err := exec.Command("go", "-C", root, "build", "-o", binary, "./cmd/palisade").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building palisade: %w\n%s", err, out)
-	}
-	plane, err := embedded.Start(embedded.Options{Root: root, Flags: map[string]string{
+	embedded.Main(m, embedded.Suite{Name: "e2e/apiserver", Program: "./cmd/palisade", Options: embedded.Options{Root: root, Flags: map[string]string{
 		// As in the examples: the Service range holds their kube-dns, and the endpoints of the
 		// API server are theirs to tell.
 		"service-cluster-ip-range": "10.96.0.0/16",
 		"endpoint-reconciler-type": "none",
-	}})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	config = plane.Config
-	return run(), nil
+	}}}, func(plane *embedded.ControlPlane, built string, run func() int) (int, error) {
+		config, binary = plane.Config, built
+		return run(), nil
+	})
 }
 
 // run is palisade run once.

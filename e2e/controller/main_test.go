@@ -2,11 +2,6 @@
 package controller
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"floe.dev/palisade/e2e/embedded"
@@ -22,31 +17,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := withControlPlane(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e/controller:", err)
-		code = 2
-	}
-	os.Exit(code)
-}
-
-func withControlPlane(run func() int) (code int, err error) {
-	folder, err := os.MkdirTemp("", "palisade-e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	binary = filepath.Join(folder, "palisade")
-	if out, err := exec.Command("go", "-C", root, "build", "-o", binary, "./cmd/palisade").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building palisade: %w\n%s", err, out)
-	}
-	plane, err = embedded.Start(embedded.Options{Root: root, Flags: map[string]string{
+	embedded.Main(m, embedded.Suite{Name: "e2e/controller", Program: "./cmd/palisade", Options: embedded.Options{Root: root, Flags: map[string]string{
 		"service-cluster-ip-range":  "10.96.0.0/16",
 		"disable-admission-plugins": "ServiceAccount", // nobody makes the default accounts
-	}})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	return run(), nil
+	}}}, func(p *embedded.ControlPlane, built string, run func() int) (int, error) {
+		plane, binary = p, built
+		return run(), nil
+	})
 }

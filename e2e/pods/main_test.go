@@ -3,7 +3,6 @@ package pods
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,34 +40,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := withControlPlane(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e/pods:", err)
-		code = 2
-	}
-	os.Exit(code)
-}
-
-func withControlPlane(run func() int) (code int, err error) {
-	folder, err := os.MkdirTemp("", "palisade-e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	hook.binary = filepath.Join(folder, "webhook")
-	if out, err := exec.Command("go", "-C", root, "build", "-o", hook.binary, "./admission/testdata/webhook").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the webhook: %w\n%s", err, out)
-	}
-	plane, err := embedded.Start(embedded.Options{Root: root, Meshless: true, Flags: map[string]string{
+	embedded.Main(m, embedded.Suite{Name: "e2e/pods", Program: "./admission/testdata/webhook", Options: embedded.Options{Root: root, Meshless: true, Flags: map[string]string{
 		"service-cluster-ip-range": "10.96.0.0/16",
 		// The embedded server turns ServiceAccount off, and here it must mount its tokens.
 		"disable-admission-plugins": "DefaultIngressClass",
-	}})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	hook.kubeconfig = plane.Kubeconfig
+	}}}, withWebhook)
+}
+
+func withWebhook(plane *embedded.ControlPlane, built string, run func() int) (code int, err error) {
+	hook.binary, hook.kubeconfig = built, plane.Kubeconfig
 	config := rest.CopyConfig(plane.Config)
 	config.QPS, config.WarningHandler = -1, told
 	if client, err = kubernetes.NewForConfig(config); err != nil {
