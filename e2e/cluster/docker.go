@@ -83,7 +83,7 @@ func (h *harness) startDocker(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }()
 	// Not bound to ctx: it outlasts this command.
-	c := exec.Command("/bin/bash", script, h.debian, filepath.Join(h.cache, "docker"), h.run)
+	c := exec.Command("/bin/bash", script, h.debian, filepath.Join(h.cache, "docker"), h.run, h.cgroup())
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET}
 	if err := c.Start(); err != nil {
@@ -145,7 +145,7 @@ func (h *harness) down(ctx context.Context) error {
 	docker, err := h.running()
 	if err != nil {
 		h.say("nothing runs")
-		return errors.Join(removeCgroups(), os.RemoveAll(h.run))
+		return errors.Join(removeCgroups(h.cgroup()), os.RemoveAll(h.run))
 	}
 	// In order first, so that Docker's folder stays whole and small; whatever comes of it, the end comes.
 	if err := h.deleteCluster(ctx); err != nil {
@@ -170,7 +170,7 @@ func (h *harness) down(ctx context.Context) error {
 		}
 	}
 	h.say("dockerd, and with its namespaces every container, mount and interface, has ended")
-	return errors.Join(removeCgroups(), os.RemoveAll(h.run))
+	return errors.Join(removeCgroups(h.cgroup()), os.RemoveAll(h.run))
 }
 
 // purge is down, and removes what was built.
@@ -182,9 +182,9 @@ func (h *harness) purge(ctx context.Context) error {
 }
 
 // removeCgroups removes the cgroups of containers that are gone, from the leaves up. Those of others have another name.
-func removeCgroups() error {
+func removeCgroups(cgroup string) error {
 	var folders []string
-	for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
+	for _, pattern := range []string{"/sys/fs/cgroup/" + cgroup, "/sys/fs/cgroup/*/" + cgroup} {
 		roots, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// name is that of the Kind cluster, and of the cgroup below which its containers are.
+// name is that of the Kind cluster.
 const name = "palisade-e2e"
 
 // harness knows where everything is, and what the steps before found out.
@@ -163,3 +163,6 @@ func (h *harness) exec(ctx context.Context, args []string) error {
 func (h *harness) tools() string      { return filepath.Join(h.run, "bin") }
 func (h *harness) socket() string     { return filepath.Join(h.run, "docker.sock") }
 func (h *harness) kubeconfig() string { return filepath.Join(h.run, "kubeconfig") }
+
+// cgroup is that below which the containers are. Harnesses with other caches have others, and run side by side.
+func (h *harness) cgroup() string { return name + "-" + key(h.run)[:6] }
